@@ -10,11 +10,11 @@ const (
 	MaxReadEntries     = 1000                // the sum of a read's limits
 	MaxWatchedKeys     = 10
 	MaxChecks          = 100
-	MaxMutations       = 1000   // mutations and enqueues together
-	MaxAtomicSize      = 819200 // keys of checks and mutations, values, payloads, undelivered keys, 4 a backoff step
-	MaxUndeliveredKeys = 10     // of one message
-	MaxBackoffSteps    = 10     // of one message
-	MaxBackoff         = 3_600_000 // milliseconds
+	MaxMutations       = 1000                // mutations and enqueues together
+	MaxAtomicSize      = 819200              // keys of checks and mutations, values, payloads, undelivered keys, 4 a backoff step
+	MaxUndeliveredKeys = 10                  // of one message
+	MaxBackoffSteps    = 10                  // of one message
+	MaxBackoff         = 3_600_000           // milliseconds
 	MaxQueueDelay      = 30 * 24 * 3_600_000 // milliseconds
 	MaxMillis          = Millis(8_640_000_000_000_000)
 )

@@ -1,0 +1,49 @@
+package events
+
+import (
+	"fmt"
+
+	"github.com/millpondkv/millpond/kv"
+)
+
+// Chain is how far a log has been read, and the rule of what counts. The zero Chain stands before the first record.
+// Two chains at the same position of a log are equal.
+type Chain struct {
+	Applied kv.Position // the last position read, whether its record counted or not
+	Epoch   kv.Position // the current epoch; 0 before the first
+	Hash    Hash        // of the last record that counted
+	Time    kv.Millis   // log time of that record
+}
+
+// Accept moves the chain on by one record and reports whether it counts.
+//
+// A record counts if it belongs to the current epoch and its previous hash is that of the last record that counted. A
+// record of an older epoch is void for ever: its sequencer had been replaced when it was stored. So is an epoch record
+// that does not continue the chain: its writer had not read to the end.
+//
+// Everything else is an error, and leaves the chain where it was: ErrGap if the record is not at the next position,
+// ErrDiverged if it continues another history than the one that was read.
+func (c *Chain) Accept(s Sealed) (counts bool, err error) {
+	r := s.Record
+	if s.Position != c.Applied+1 {
+		err := fmt.Errorf("%w: the last one read was at %d", ErrGap, c.Applied)
+		return false, &RecordError{Position: s.Position, Err: err}
+	}
+	continues := r.Epoch == c.Epoch && r.Previous == c.Hash
+	switch {
+	case continues && (r.Kind == KindEpoch || c.Epoch != 0):
+		c.Hash = s.Hash
+		c.Time = max(c.Time, r.Time)
+		if r.Kind == KindEpoch {
+			c.Epoch = s.Position
+		}
+		counts = true
+	case r.Epoch < c.Epoch || r.Epoch == c.Epoch && r.Kind == KindEpoch:
+		// void
+	default:
+		err := fmt.Errorf("%w: it belongs to epoch %d, which is %d here", ErrDiverged, r.Epoch, c.Epoch)
+		return false, &RecordError{Position: s.Position, Err: err}
+	}
+	c.Applied = s.Position
+	return counts, nil
+}

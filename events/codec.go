@@ -1,0 +1,251 @@
+package events
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+
+	"github.com/millpondkv/millpond/kv"
+	"github.com/oklog/ulid/v2"
+)
+
+const formatVersion = 1
+
+// headerSize is that of: version (1), kind (1), epoch (8), hash of the previous record (32), log time (8).
+const headerSize = 50
+
+const checksumSize = 4
+
+// The first byte of an effect: 0 for a delete, otherwise the value's encoding, with a flag if there is an expiry.
+const (
+	effectDelete    = 0
+	effectHasExpiry = 0x80
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Encode returns the record's bytes, as FORMAT.md lays them out.
+func (r *Record) Encode() []byte {
+	b := make([]byte, 0, r.EncodedSize())
+	b = append(b, formatVersion, byte(r.Kind))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.Epoch))
+	b = append(b, r.Previous[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(r.Time))
+	switch r.Kind {
+	case KindEpoch:
+		b = append(b, r.Writer[:]...)
+	case KindCommits:
+		b = binary.AppendUvarint(b, uint64(len(r.Commits)))
+		for i := range r.Commits {
+			b = appendCommit(b, &r.Commits[i])
+		}
+	}
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+func appendCommit(b []byte, c *Commit) []byte {
+	b = append(b, c.ID[:]...)
+	b = binary.AppendUvarint(b, uint64(len(c.Effects)))
+	for i := range c.Effects {
+		b = appendEffect(b, &c.Effects[i])
+	}
+	b = binary.AppendUvarint(b, uint64(len(c.Enqueues)))
+	for i := range c.Enqueues {
+		b = appendEnqueue(b, &c.Enqueues[i])
+	}
+	return b
+}
+
+func appendEffect(b []byte, e *Effect) []byte {
+	if e.Delete {
+		return appendString(append(b, effectDelete), string(e.Key))
+	}
+	tag := byte(e.Value.Encoding)
+	if e.ExpireAt != 0 {
+		tag |= effectHasExpiry
+	}
+	b = appendString(append(b, tag), string(e.Key))
+	if e.ExpireAt != 0 {
+		b = binary.AppendUvarint(b, uint64(e.ExpireAt))
+	}
+	return appendBytes(b, e.Value.Data)
+}
+
+func appendEnqueue(b []byte, q *kv.Enqueue) []byte {
+	b = appendBytes(b, q.Payload)
+	b = binary.AppendUvarint(b, uint64(q.Deadline))
+	b = binary.AppendUvarint(b, uint64(len(q.KeysIfUndelivered)))
+	for _, k := range q.KeysIfUndelivered {
+		b = appendString(b, string(k))
+	}
+	if q.BackoffSchedule == nil { // the default, told apart from no retries at all
+		return binary.AppendUvarint(b, 0)
+	}
+	b = binary.AppendUvarint(b, uint64(len(q.BackoffSchedule))+1)
+	for _, ms := range q.BackoffSchedule {
+		b = binary.AppendUvarint(b, uint64(ms))
+	}
+	return b
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendBytes(b, s []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// EncodedSize returns an upper bound of len(r.Encode()), a few bytes an item too high at most.
+func (r *Record) EncodedSize() int {
+	n := headerSize + checksumSize + binary.MaxVarintLen64 + len(ulid.ULID{})
+	for i := range r.Commits {
+		n += r.Commits[i].EncodedSize()
+	}
+	return n
+}
+
+// EncodedSize returns an upper bound of what the commit takes in a record, in bytes.
+func (c *Commit) EncodedSize() int {
+	const length = 3 // uvarint of up to 2^21
+	n := len(c.ID) + 2*length
+	for i := range c.Effects {
+		e := &c.Effects[i]
+		n += 1 + length + len(e.Key) + binary.MaxVarintLen64 + length + len(e.Value.Data)
+	}
+	for i := range c.Enqueues {
+		q := &c.Enqueues[i]
+		n += length + len(q.Payload) + binary.MaxVarintLen64 + 2*length + 5*len(q.BackoffSchedule)
+		for _, k := range q.KeysIfUndelivered {
+			n += length + len(k)
+		}
+	}
+	return n
+}
+
+// Decode reads a record. Values share data's memory. It fails with ErrCorrupt if data was not made by Encode, and with
+// ErrNewerFormat if a later version made it.
+func Decode(data []byte) (*Record, error) {
+	if len(data) < headerSize+checksumSize {
+		return nil, fmt.Errorf("%w: it has %d bytes, at least %d are needed", ErrCorrupt, len(data), headerSize+checksumSize)
+	}
+	body, sum := data[:len(data)-checksumSize], data[len(data)-checksumSize:]
+	if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(sum) {
+		return nil, fmt.Errorf("%w: its checksum does not match", ErrCorrupt)
+	}
+	if body[0] != formatVersion {
+		return nil, fmt.Errorf("%w (it has format %d, this one knows %d)", ErrNewerFormat, body[0], formatVersion)
+	}
+	r := &Record{
+		Kind:     Kind(body[1]),
+		Epoch:    kv.Position(binary.BigEndian.Uint64(body[2:])),
+		Previous: Hash(body[10:42]),
+		Time:     kv.Millis(binary.BigEndian.Uint64(body[42:])),
+	}
+	d := decoder{rest: body[headerSize:]}
+	switch r.Kind {
+	case KindEpoch:
+		r.Writer = ulid.ULID(d.take(len(r.Writer)))
+	case KindCommits:
+		r.Commits = d.commits()
+	default:
+		return nil, fmt.Errorf("%w (its kind %d is unknown)", ErrNewerFormat, r.Kind)
+	}
+	if d.bad || len(d.rest) > 0 || r.Time < 0 {
+		return nil, fmt.Errorf("%w: its contents do not decode", ErrCorrupt)
+	}
+	return r, nil
+}
+
+// decoder reads from rest; after the first mistake it is bad and returns zeros.
+type decoder struct {
+	rest []byte
+	bad  bool
+}
+
+func (d *decoder) commits() []Commit {
+	list := make([]Commit, d.count(len(ulid.ULID{})+2, MaxCommits))
+	for i := range list {
+		c := &list[i]
+		c.ID = ulid.ULID(d.take(len(c.ID)))
+		c.Effects = make([]Effect, d.count(2, kv.MaxMutations))
+		for j := range c.Effects {
+			c.Effects[j] = d.effect()
+		}
+		if n := d.count(4, kv.MaxMutations); n > 0 {
+			c.Enqueues = make([]kv.Enqueue, n)
+			for j := range c.Enqueues {
+				c.Enqueues[j] = d.enqueue()
+			}
+		}
+	}
+	return list
+}
+
+func (d *decoder) effect() (e Effect) {
+	tag := d.take(1)[0]
+	e.Key = kv.EncodedKey(d.bytes())
+	if tag == effectDelete {
+		e.Delete = true
+		return e
+	}
+	if tag&effectHasExpiry != 0 {
+		e.ExpireAt = kv.Millis(d.uvarint(math.MaxInt64))
+		d.bad = d.bad || e.ExpireAt == 0
+	}
+	e.Value = kv.Value{Encoding: kv.Encoding(tag &^ effectHasExpiry), Data: d.bytes()}
+	d.bad = d.bad || e.Value.Encoding < kv.EncodingV8 || e.Value.Encoding > kv.EncodingBytes
+	return e
+}
+
+func (d *decoder) enqueue() (q kv.Enqueue) {
+	q.Payload = d.bytes()
+	q.Deadline = kv.Millis(d.uvarint(math.MaxInt64))
+	if n := d.count(1, kv.MaxUndeliveredKeys); n > 0 {
+		q.KeysIfUndelivered = make([]kv.EncodedKey, n)
+		for i := range q.KeysIfUndelivered {
+			q.KeysIfUndelivered[i] = kv.EncodedKey(d.bytes())
+		}
+	}
+	if n := d.uvarint(kv.MaxBackoffSteps + 1); n > 0 {
+		q.BackoffSchedule = make([]uint32, n-1)
+		for i := range q.BackoffSchedule {
+			q.BackoffSchedule[i] = uint32(d.uvarint(math.MaxUint32))
+		}
+	}
+	return q
+}
+
+func (d *decoder) uvarint(most uint64) uint64 {
+	v, n := binary.Uvarint(d.rest)
+	if n <= 0 || v > most || d.bad {
+		d.bad = true
+		return 0
+	}
+	d.rest = d.rest[n:]
+	return v
+}
+
+// count reads the length of a list whose items take at least size bytes each, so that a forged length allocates little.
+func (d *decoder) count(size, most int) int {
+	n := int(d.uvarint(uint64(most)))
+	if n*size > len(d.rest) {
+		d.bad = true
+		return 0
+	}
+	return n
+}
+
+func (d *decoder) bytes() []byte { return d.take(int(d.uvarint(MaxRecordSize))) }
+
+// take returns the next n bytes, or n zeros if there are fewer.
+func (d *decoder) take(n int) []byte {
+	if n > len(d.rest) || d.bad {
+		d.bad = true
+		return make([]byte, n)
+	}
+	taken := d.rest[:n:n]
+	d.rest = d.rest[n:]
+	return taken
+}

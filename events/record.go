@@ -1,0 +1,88 @@
+// Package events is a database's log: what its records say, how they are written down, which of them count, and what a
+// log must do to hold them.
+//
+// A record carries decided facts only, so folding the log needs no logic of checks or sums. FORMAT.md has the byte
+// layout. Records form a hash chain in reigns called epochs: [Chain] has the rule that decides, the same on every node,
+// which records count.
+package events
+
+import (
+	"crypto/sha256"
+
+	"github.com/millpondkv/millpond/kv"
+	"github.com/oklog/ulid/v2"
+)
+
+// MaxRecordSize bounds an encoded record, in bytes. It leaves room under the 1 MiB that a NATS server takes by default
+// for a message with its headers, and holds the largest atomic that kv's limits allow.
+const MaxRecordSize = 900_000
+
+// MaxCommits bounds the commits of one record: their index is two bytes of the versionstamp.
+const MaxCommits = 1 << 16
+
+// Kind says what a record is about.
+type Kind uint8
+
+const (
+	KindCommits Kind = 1 // a group of commits; an empty group moves log time on
+	KindEpoch   Kind = 2 // ends an epoch and begins the next, numbered by this record's position
+)
+
+// Hash is the SHA-256 of an encoded record.
+type Hash [sha256.Size]byte
+
+// Record is one message of the log.
+type Record struct {
+	Kind     Kind
+	Epoch    kv.Position // the epoch that its sequencer reigns in; of an epoch record: the epoch that it ends
+	Previous Hash        // of the last record that counted; zero at the start of the log
+	Time     kv.Millis   // log time: set by the sequencer, never goes back
+	Commits  []Commit    // in order; the index in this list is the last part of the versionstamp
+
+	// Of an epoch record: who reigns from here on. The zero ULID is a resignation: nobody does.
+	Writer ulid.ULID
+}
+
+// Commit is an atomic that was decided: only its effects.
+type Commit struct {
+	ID       ulid.ULID // the request's
+	Effects  []Effect  // at most one for a key
+	Enqueues []kv.Enqueue
+}
+
+// Effect is what a commit did to one key: delete it, or give it a value.
+type Effect struct {
+	Key      kv.EncodedKey
+	Delete   bool
+	Value    kv.Value
+	ExpireAt kv.Millis // 0: never
+}
+
+// Message is a record as the log holds it.
+type Message struct {
+	Position kv.Position
+	Data     []byte
+}
+
+// Sealed is a decoded record in its place in the log.
+type Sealed struct {
+	Position kv.Position
+	Hash     Hash
+	Size     int // of the encoded record, in bytes
+	Record   *Record
+}
+
+// Open decodes a message. It fails with ErrCorrupt or ErrNewerFormat.
+func Open(m Message) (Sealed, error) {
+	r, err := Decode(m.Data)
+	if err != nil {
+		return Sealed{}, &RecordError{Position: m.Position, Err: err}
+	}
+	return Sealed{Position: m.Position, Hash: sha256.Sum256(m.Data), Size: len(m.Data), Record: r}, nil
+}
+
+// Seal encodes r, which is to stand at position p.
+func Seal(p kv.Position, r *Record) (Sealed, []byte) {
+	data := r.Encode()
+	return Sealed{Position: p, Hash: sha256.Sum256(data), Size: len(data), Record: r}, data
+}
