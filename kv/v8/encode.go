@@ -1,0 +1,116 @@
+package v8
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/big"
+	"slices"
+)
+
+// Encode returns v in format version 15.
+func Encode(v any) ([]byte, error) {
+	e := encoder{buf: []byte{headerMark, writeFormat}}
+	if err := e.value(v); err != nil {
+		return nil, fmt.Errorf("encode V8 value: %w", err)
+	}
+	return e.buf, nil
+}
+
+type encoder struct {
+	buf []byte
+}
+
+func (e *encoder) value(v any) error {
+	switch v := v.(type) {
+	case UndefinedType:
+		e.tag(tagUndefined)
+	case nil:
+		e.tag(tagNull)
+	case bool:
+		if v {
+			e.tag(tagTrue)
+		} else {
+			e.tag(tagFalse)
+		}
+	case float64:
+		e.number(v)
+	case *big.Int:
+		return e.bigint(tagBigint, v)
+	case string:
+		return e.text(v)
+	default:
+		return fmt.Errorf("a Go value of type %T has no form of its own in JavaScript", v)
+	}
+	return nil
+}
+
+func (e *encoder) tag(tag byte) { e.buf = append(e.buf, tag) }
+
+func (e *encoder) varint(n uint64) { e.buf = binary.AppendUvarint(e.buf, n) }
+
+// number writes integers that fit in 32 bits as V8 does, shorter than a double.
+func (e *encoder) number(f float64) {
+	if n := int32(f); float64(n) == f && (n != 0 || !math.Signbit(f)) {
+		e.tag(tagInt32)
+		e.varint(uint64(uint32(n<<1) ^ uint32(n>>31)))
+		return
+	}
+	e.tag(tagDouble)
+	e.double(f)
+}
+
+func (e *encoder) double(f float64) {
+	bits := math.Float64bits(f)
+	if math.IsNaN(f) {
+		bits = 0x7ff8_0000_0000_0000
+	}
+	e.buf = binary.LittleEndian.AppendUint64(e.buf, bits)
+}
+
+// bigint writes whole digits of 64 bits, as V8 does.
+func (e *encoder) bigint(tag byte, n *big.Int) error {
+	if n == nil {
+		return fmt.Errorf("a nil *big.Int")
+	}
+	size := (n.BitLen() + 63) / 64 * 8
+	bitfield := uint64(size) << 1
+	if n.Sign() < 0 {
+		bitfield |= 1
+	}
+	e.tag(tag)
+	e.varint(bitfield)
+	magnitude := n.FillBytes(make([]byte, size))
+	slices.Reverse(magnitude)
+	e.buf = append(e.buf, magnitude...)
+	return nil
+}
+
+func (e *encoder) text(s string) error {
+	units, latin1, ok := measure(s)
+	if !ok {
+		return fmt.Errorf("a string that is not UTF-8; use a Uint8Array for bytes")
+	}
+	if latin1 {
+		e.tag(tagLatin1)
+		e.varint(uint64(units))
+		e.buf = appendLatin1(e.buf, s)
+		return nil
+	}
+	size := uint64(units) * 2
+	if start := len(e.buf) + 1 + varintSize(size); start%2 == 1 { // V8 reads the units in place
+		e.tag(tagPadding)
+	}
+	e.tag(tagUTF16)
+	e.varint(size)
+	e.buf = appendUTF16(e.buf, s)
+	return nil
+}
+
+func varintSize(n uint64) int {
+	size := 1
+	for n >= 0x80 {
+		n, size = n>>7, size+1
+	}
+	return size
+}

@@ -1,0 +1,109 @@
+package v8
+
+import (
+	"encoding/binary"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// A JavaScript string is a list of 16-bit units, in which a surrogate can stand alone. As a Go string it is WTF-8 (Simon
+// Sapin, simonsapin.github.io/wtf-8): UTF-8, except that a lone surrogate takes the three bytes that UTF-8 would give its
+// number. A string without lone surrogates is plain UTF-8.
+
+// decodeRune returns the first code point of s, a lone surrogate included, and its size. The size is 0 if s does not
+// start with WTF-8.
+func decodeRune(s string) (r rune, size int) {
+	r, size = utf8.DecodeRuneInString(s)
+	if r != utf8.RuneError || size > 1 {
+		return r, size
+	}
+	if len(s) >= 3 && s[0] == 0xed && s[1]&0xe0 == 0xa0 && s[2]&0xc0 == 0x80 {
+		return 0xd000 | rune(s[1]&0x3f)<<6 | rune(s[2]&0x3f), 3
+	}
+	return 0, 0
+}
+
+func appendRune(b []byte, r rune) []byte {
+	if utf16.IsSurrogate(r) {
+		return append(b, 0xe0|byte(r>>12), 0x80|byte(r>>6)&0xbf, 0x80|byte(r)&0xbf)
+	}
+	return utf8.AppendRune(b, r)
+}
+
+// fromLatin1 returns the string whose units are the bytes of b.
+func fromLatin1(b []byte) string {
+	wide := 0
+	for _, c := range b {
+		wide += int(c >> 7)
+	}
+	if wide == 0 {
+		return string(b)
+	}
+	var s strings.Builder
+	s.Grow(len(b) + wide)
+	for _, c := range b {
+		s.WriteRune(rune(c))
+	}
+	return s.String()
+}
+
+// fromUTF16 returns the string whose units are the little-endian pairs of b.
+func fromUTF16(b []byte) string {
+	s := make([]byte, 0, len(b)+len(b)/2)
+	for len(b) >= 2 {
+		r := rune(binary.LittleEndian.Uint16(b))
+		b = b[2:]
+		if utf16.IsSurrogate(r) && len(b) >= 2 {
+			if pair := utf16.DecodeRune(r, rune(binary.LittleEndian.Uint16(b))); pair != utf8.RuneError {
+				r, b = pair, b[2:]
+			}
+		}
+		s = appendRune(s, r)
+	}
+	return string(s)
+}
+
+// measure returns how many units s has and whether each of them fits in a byte. It is not ok if s is not WTF-8.
+func measure(s string) (units int, latin1, ok bool) {
+	latin1 = true
+	for i := 0; i < len(s); {
+		if s[i] < utf8.RuneSelf {
+			units, i = units+1, i+1
+			continue
+		}
+		r, size := decodeRune(s[i:])
+		if size == 0 {
+			return 0, false, false
+		}
+		if r > 0xff {
+			latin1 = false
+		}
+		if r > 0xffff {
+			units++
+		}
+		units, i = units+1, i+size
+	}
+	return units, latin1, true
+}
+
+func appendLatin1(b []byte, s string) []byte {
+	for _, r := range s {
+		b = append(b, byte(r))
+	}
+	return b
+}
+
+func appendUTF16(b []byte, s string) []byte {
+	for len(s) > 0 {
+		r, size := decodeRune(s)
+		s = s[size:]
+		if r > 0xffff {
+			high, low := utf16.EncodeRune(r)
+			b = binary.LittleEndian.AppendUint16(b, uint16(high))
+			r = low
+		}
+		b = binary.LittleEndian.AppendUint16(b, uint16(r))
+	}
+	return b
+}
