@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 )
 
 // String shows the key as JavaScript would write it: ["users", 1, 2n, true, new Uint8Array([1, 2])].
@@ -44,30 +46,64 @@ func writePart(b *strings.Builder, part any) {
 		}
 		b.WriteString("])")
 	case string:
-		b.WriteString(strconv.Quote(p))
+		writeString(b, p)
 	case *big.Int:
 		b.WriteString(p.String() + "n")
 	case float64:
 		b.WriteString(formatNumber(p))
+	case float32:
+		b.WriteString(formatNumber(float64(p)))
 	default:
 		fmt.Fprint(b, p)
 	}
 }
 
-// formatNumber writes f as a JavaScript literal.
+// writeString writes s as a literal that is a string of JavaScript and of JSON alike, and that no terminal takes amiss:
+// what does not print is escaped.
+func writeString(b *strings.Builder, s string) {
+	b.WriteByte('"')
+	for _, r := range s {
+		switch r {
+		case '"', '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case '\b':
+			b.WriteString(`\b`)
+		case '\t':
+			b.WriteString(`\t`)
+		case '\n':
+			b.WriteString(`\n`)
+		case '\f':
+			b.WriteString(`\f`)
+		case '\r':
+			b.WriteString(`\r`)
+		default:
+			if unicode.IsPrint(r) {
+				b.WriteRune(r)
+				continue
+			}
+			for _, unit := range utf16.Encode([]rune{r}) {
+				fmt.Fprintf(b, `\u%04x`, unit)
+			}
+		}
+	}
+	b.WriteByte('"')
+}
+
+// formatNumber writes f as JavaScript does (ECMA-262, Number::toString), but -0 with its sign: as a part of a key it
+// differs from 0.
 func formatNumber(f float64) string {
 	switch {
 	case math.IsInf(f, 1):
 		return "Infinity"
 	case math.IsInf(f, -1):
 		return "-Infinity"
-	case f == 0 && math.Signbit(f):
-		return "-0"
 	}
-	if a := math.Abs(f); a < 1e21 && (a >= 1e-6 || a == 0) {
+	if a := math.Abs(f); math.IsNaN(f) || a == 0 || 1e-6 <= a && a < 1e21 {
 		return strconv.FormatFloat(f, 'f', -1, 64)
 	}
-	return strconv.FormatFloat(f, 'g', -1, 64)
+	s := strconv.FormatFloat(f, 'e', -1, 64)
+	return strings.Replace(s, "e-0", "e-", 1) // Go writes two digits of exponent at least
 }
 
 const maxExactInteger = 1 << 53

@@ -95,7 +95,7 @@ func (m *Mutation) validate(rawKeys bool) error {
 	case MutationSet, MutationSetSuffix:
 	case MutationSum:
 		if m.Value.Encoding == EncodingBytes {
-			return Invalidf("the operand of a 'sum' is bytes; use LE64, or a V8 number or bigint")
+			return Invalidf("Some of the parameters are not valid V8 values: a 'sum' takes an LE64 value, or a number or bigint in V8")
 		}
 	case MutationMin, MutationMax:
 		if m.Value.Encoding != EncodingLE64 {
