@@ -1,0 +1,93 @@
+package natslog_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/events/eventstest"
+	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/natsserver"
+	"github.com/millpondkv/millpond/kv"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func connect(t *testing.T, dir string) (jetstream.JetStream, func()) {
+	t.Helper()
+	s, err := natsserver.Start(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js, func() {
+		conn.Close()
+		s.Stop()
+	}
+}
+
+func TestLog(t *testing.T) {
+	for name, memory := range map[string]bool{"file": false, "memory": true} {
+		t.Run(name, func(t *testing.T) {
+			eventstest.TestLog(t, func(t *testing.T) events.Log {
+				js, stop := connect(t, t.TempDir())
+				t.Cleanup(stop)
+				log, err := natslog.Create(t.Context(), js, "orders", natslog.Config{Memory: memory})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return log
+			})
+		})
+	}
+}
+
+// A database keeps its UUID and its records when the server starts again, and another database has another UUID.
+func TestReopen(t *testing.T) {
+	ctx, dir := context.Background(), t.TempDir()
+	js, stop := connect(t, dir)
+	if _, err := natslog.Open(ctx, js, "orders"); !errors.Is(err, kv.ErrNoDatabase) {
+		t.Errorf("Open of an absent database: %v; want ErrNoDatabase", err)
+	}
+	orders, err := natslog.Create(ctx, js, "orders", natslog.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	users, err := natslog.Create(ctx, js, "users", natslog.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if orders.ID() == users.ID() {
+		t.Errorf("two databases have the UUID %s", orders.ID())
+	}
+	if _, err := orders.Append(ctx, events.Append{Kind: events.KindEpoch, Data: []byte("epoch")}); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+
+	js, stop = connect(t, dir)
+	defer stop()
+	names, err := natslog.List(ctx, js)
+	if diff := cmp.Diff(names, []string{"orders", "users"}); diff != "" || err != nil {
+		t.Errorf("List: %v, got (-), want (+):\n%s", err, diff)
+	}
+	again, err := natslog.Create(ctx, js, "orders", natslog.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.ID() != orders.ID() {
+		t.Errorf("the UUID became %s; want %s", again.ID(), orders.ID())
+	}
+	if first, last, err := again.Bounds(ctx); first != 1 || last != 1 || err != nil {
+		t.Errorf("Bounds() = %d, %d, %v; want 1, 1", first, last, err)
+	}
+}

@@ -1,0 +1,94 @@
+package natslog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/millpondkv/millpond/kv"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Config is how a stream is made.
+type Config struct {
+	Replicas int  // default 1
+	Memory   bool // keep the stream in memory: lost with the server
+}
+
+// What a stream says of its database in its metadata.
+const (
+	metadataDatabase = "millpond.database"
+	metadataID       = "millpond.id"
+)
+
+func streamName(database string) string     { return "millpond_" + database }
+func commitsSubject(database string) string { return "millpond." + database + ".log.commits" }
+func epochSubject(database string) string   { return "millpond." + database + ".log.epoch" }
+
+// Create makes the log of a new database, with a new UUID, or opens the one that is there. The name must be a valid
+// database name: it becomes part of subjects.
+func Create(ctx context.Context, js jetstream.JetStream, database string, c Config) (*Log, error) {
+	log, err := Open(ctx, js, database)
+	if !errors.Is(err, kv.ErrNoDatabase) {
+		return log, err
+	}
+	_, err = js.CreateStream(ctx, streamConfig(database, c))
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody else was faster
+		return nil, fmt.Errorf("create the log of %q: %w", database, err)
+	}
+	return Open(ctx, js, database)
+}
+
+// streamConfig has no limits that would drop a record, and refuses the deletion of single ones.
+func streamConfig(database string, c Config) jetstream.StreamConfig {
+	storage := jetstream.FileStorage
+	if c.Memory {
+		storage = jetstream.MemoryStorage
+	}
+	return jetstream.StreamConfig{
+		Name:        streamName(database),
+		Description: "The log of the Millpond database " + database,
+		Subjects:    []string{commitsSubject(database), epochSubject(database)},
+		Storage:     storage,
+		Replicas:    max(c.Replicas, 1),
+		Discard:     jetstream.DiscardNew,
+		DenyDelete:  true,
+		AllowDirect: true,
+		Metadata:    map[string]string{metadataDatabase: database, metadataID: uuid.NewString()},
+	}
+}
+
+// Open opens the log of a database that exists. It fails with kv.ErrNoDatabase if it does not.
+func Open(ctx context.Context, js jetstream.JetStream, database string) (*Log, error) {
+	stream, err := js.Stream(ctx, streamName(database))
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, kv.Errorf(kv.ErrNoDatabase, "There is no database named %q.", database)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the log of %q: %w", database, err)
+	}
+	id := stream.CachedInfo().Config.Metadata[metadataID]
+	if id == "" {
+		return nil, fmt.Errorf("the stream %s was not made by Millpond: it has no %s in its metadata", streamName(database), metadataID)
+	}
+	return &Log{js: js, database: database, id: id, stream: stream}, nil
+}
+
+// List returns the names of all databases that have a log, sorted.
+func List(ctx context.Context, js jetstream.JetStream) ([]string, error) {
+	names := map[string]bool{}
+	streams := js.StreamNames(ctx)
+	for name := range streams.Name() {
+		if database, ok := strings.CutPrefix(name, streamName("")); ok {
+			names[database] = true
+		}
+	}
+	if err := streams.Err(); err != nil {
+		return nil, fmt.Errorf("list the logs: %w", err)
+	}
+	return slices.Sorted(maps.Keys(names)), nil
+}
