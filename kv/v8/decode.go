@@ -8,7 +8,13 @@ import (
 	"slices"
 )
 
-// Decode returns the value in data, which shares no memory with data. Bytes after the value are ignored, as V8 does.
+// Decode returns the value in data, as the package comment lists them. The value shares no memory with data. An object
+// that occurs twice is the same pointer twice, so the value can contain itself.
+//
+// Decode reads what V8 reads and refuses what V8 refuses, save that it compiles no regular expressions. Bytes after the
+// value are ignored, as V8 does. The memory it takes is at most proportional to len(data). It fails on values nested more
+// than 10,000 deep, and on what cannot be stored in Deno KV or be read outside its process, such as a SharedArrayBuffer;
+// who must not lose such a value keeps the bytes.
 func Decode(data []byte) (any, error) {
 	version, err := readHeader(data)
 	if err != nil {
@@ -16,6 +22,13 @@ func Decode(data []byte) (any, error) {
 	}
 	d := decoder{data: data, pos: 2, version: version}
 	v, err := d.value()
+	if err != nil && version == 13 {
+		// V8 9.8 wrote flags of views in version 13 (crbug.com/1284506); V8 tries both readings too.
+		again := decoder{data: data, pos: 2, version: 14}
+		if v, againErr := again.value(); againErr == nil {
+			return v, nil
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("decode V8 value at byte %d: %w", d.pos, err)
 	}
@@ -24,21 +37,30 @@ func Decode(data []byte) (any, error) {
 
 type decoder struct {
 	data    []byte
-	pos     int
+	pos     int // of the next byte to read
 	version byte
+	depth   int
+	objects []any // by the number that references use
 }
 
 type formatError string
 
 func (e formatError) Error() string { return string(e) }
 
-const errCutOff = formatError("the value is cut off")
+const (
+	errCutOff  = formatError("the value is cut off")
+	errTooDeep = formatError("the value is nested more than 10000 deep")
+)
 
 func (d *decoder) value() (any, error) {
 	tag, err := d.tag()
 	if err != nil {
 		return nil, err
 	}
+	return d.tagged(tag)
+}
+
+func (d *decoder) tagged(tag byte) (any, error) {
 	switch tag {
 	case tagUndefined:
 		return Undefined, nil
@@ -55,9 +77,16 @@ func (d *decoder) value() (any, error) {
 	case tagLatin1, tagUTF16, tagUTF8:
 		return d.text(tag)
 	}
-	return nil, fmt.Errorf("unknown tag 0x%02x", tag)
+	d.depth++
+	if d.depth > maxDepth {
+		return nil, errTooDeep
+	}
+	v, err := d.object(tag)
+	d.depth--
+	return v, err
 }
 
+// tag returns the next tag that is not padding.
 func (d *decoder) tag() (byte, error) {
 	for d.pos < len(d.data) {
 		d.pos++
@@ -97,6 +126,15 @@ func (d *decoder) bytes(n uint64) ([]byte, error) {
 	return d.data[d.pos-int(n) : d.pos], nil
 }
 
+// sized returns as many of the next bytes as a varint before them says, still in data.
+func (d *decoder) sized() ([]byte, error) {
+	n, err := d.varint()
+	if err != nil {
+		return nil, err
+	}
+	return d.bytes(n)
+}
+
 func (d *decoder) number(tag byte) (float64, error) {
 	if tag == tagDouble {
 		return d.double()
@@ -113,11 +151,7 @@ func (d *decoder) double() (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	f := math.Float64frombits(binary.LittleEndian.Uint64(b))
-	if math.IsNaN(f) {
-		f = math.NaN()
-	}
-	return f, nil
+	return math.Float64frombits(binary.LittleEndian.Uint64(b)), nil
 }
 
 func (d *decoder) bigint() (*big.Int, error) {
@@ -138,16 +172,15 @@ func (d *decoder) bigint() (*big.Int, error) {
 	return n, nil
 }
 
+// text reads a string after its tag.
 func (d *decoder) text(tag byte) (string, error) {
-	n, err := d.varint()
-	if err != nil {
-		return "", err
+	if tag != tagLatin1 && tag != tagUTF16 && tag != tagUTF8 {
+		return "", fmt.Errorf("the tag 0x%02x where a string should be", tag)
 	}
-	b, err := d.bytes(n)
-	if err != nil {
-		return "", err
-	}
+	b, err := d.sized()
 	switch {
+	case err != nil:
+		return "", err
 	case tag == tagLatin1:
 		return fromLatin1(b), nil
 	case tag == tagUTF8:
@@ -156,4 +189,13 @@ func (d *decoder) text(tag byte) (string, error) {
 		return "", formatError("a two-byte string of an odd number of bytes")
 	}
 	return fromUTF16(b), nil
+}
+
+// taggedText reads a string with its tag.
+func (d *decoder) taggedText() (string, error) {
+	tag, err := d.tag()
+	if err != nil {
+		return "", err
+	}
+	return d.text(tag)
 }

@@ -1,3 +1,24 @@
 // Package v8 reads and writes the format in which V8 stores JavaScript values (its ValueSerializer), the format of nearly
-// every value that Deno and Node keep in Deno KV.
+// every value that Deno and Node keep in Deno KV. [Decode] reads the versions 13 to 16, [Encode] writes version 15.
+//
+// The Go values are
+//
+//	Undefined, nil         undefined, null
+//	bool                   a boolean
+//	float64                a number, also a whole one
+//	*big.Int               a bigint
+//	string                 a string
+//	*Object, *Array        a plain object, an array
+//	*Map, *Set             a Map, a Set
+//	*Date, *RegExp         a Date, a regular expression
+//	*Error                 an Error
+//	*ArrayBuffer, *View    an ArrayBuffer, a typed array or DataView
+//	*Boxed                 a primitive in an object, such as new Number(1)
+//	*Host                  a Blob, CryptoKey or the like, by Deno's description
+//
+// What JavaScript tells apart by identity is a pointer, so shared objects and cycles keep their shape. A bigint and a
+// string are values; that they are shared is not seen.
+//
+// A string can hold lone surrogates, which UTF-8 cannot. They are kept: the Go string is WTF-8, in which a lone surrogate
+// takes three bytes (ed a0..bf 80..bf). Every other string is plain UTF-8.
 package v8

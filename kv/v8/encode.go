@@ -8,9 +8,13 @@ import (
 	"slices"
 )
 
-// Encode returns v in format version 15.
+// Encode returns v in format version 15, which Deno and Node 18 and later read. It takes the values that Decode returns,
+// and fails on any other Go type, on strings that are not UTF-8 (or WTF-8, see the package comment), on values nested more
+// than 10,000 deep, and on objects that contradict themselves, so that what it writes is always readable. Objects that
+// occur several times, by their pointer, are written once.
 func Encode(v any) ([]byte, error) {
-	e := encoder{buf: []byte{headerMark, writeFormat}}
+	e := encoder{buf: make([]byte, 0, 64)}
+	e.buf = append(e.buf, headerMark, writeFormat)
 	if err := e.value(v); err != nil {
 		return nil, fmt.Errorf("encode V8 value: %w", err)
 	}
@@ -18,7 +22,9 @@ func Encode(v any) ([]byte, error) {
 }
 
 type encoder struct {
-	buf []byte
+	buf     []byte
+	depth   int
+	objects map[any]uint64 // pointer to number
 }
 
 func (e *encoder) value(v any) error {
@@ -40,7 +46,13 @@ func (e *encoder) value(v any) error {
 	case string:
 		return e.text(v)
 	default:
-		return fmt.Errorf("a Go value of type %T has no form of its own in JavaScript", v)
+		e.depth++
+		if e.depth > maxDepth {
+			return errTooDeep
+		}
+		err := e.object(v)
+		e.depth--
+		return err
 	}
 	return nil
 }
@@ -71,9 +83,12 @@ func (e *encoder) double(f float64) {
 // bigint writes whole digits of 64 bits, as V8 does.
 func (e *encoder) bigint(tag byte, n *big.Int) error {
 	if n == nil {
-		return fmt.Errorf("a nil *big.Int")
+		return formatError("a nil *big.Int")
 	}
 	size := (n.BitLen() + 63) / 64 * 8
+	if size > maxBigintBytes {
+		return fmt.Errorf("a bigint of %d bytes; V8 has at most %d", size, maxBigintBytes)
+	}
 	bitfield := uint64(size) << 1
 	if n.Sign() < 0 {
 		bitfield |= 1
@@ -89,12 +104,12 @@ func (e *encoder) bigint(tag byte, n *big.Int) error {
 func (e *encoder) text(s string) error {
 	units, latin1, ok := measure(s)
 	if !ok {
-		return fmt.Errorf("a string that is not UTF-8; use a Uint8Array for bytes")
+		return formatError("a string that is not UTF-8; use a Uint8Array for bytes")
 	}
 	if latin1 {
 		e.tag(tagLatin1)
 		e.varint(uint64(units))
-		e.buf = appendLatin1(e.buf, s)
+		e.buf = appendLatin1(e.buf, s, units)
 		return nil
 	}
 	size := uint64(units) * 2

@@ -20,21 +20,21 @@ const (
 	tagNull        = '0'
 	tagTrue        = 'T'
 	tagFalse       = 'F'
-	tagInt32       = 'I'  // zigzag varint
-	tagUint32      = 'U'  // varint
-	tagDouble      = 'N'  // 8 bytes, little-endian
-	tagBigint      = 'Z'  // varint: bytes<<1 | negative; magnitude, little-endian
-	tagUTF8        = 'S'  // varint: bytes; UTF-8
-	tagLatin1      = '"'  // varint: bytes; one byte a unit
-	tagUTF16       = 'c'  // varint: bytes; two bytes a unit, little-endian
-	tagReference   = '^'  // varint: which object, counted in the order in which they begin
-	tagObject      = 'o'  // key, value, …
-	tagObjectEnd   = '{'  // varint: properties
-	tagSparse      = 'a'  // varint: length; key, value, …
-	tagSparseEnd   = '@'  // varint: properties; varint: length
-	tagDense       = 'A'  // varint: length; that many values or holes; key, value, …
-	tagDenseEnd    = '$'  // varint: properties; varint: length
-	tagDate        = 'D'  // milliseconds, 8 bytes as in a double
+	tagInt32       = 'I' // zigzag varint
+	tagUint32      = 'U' // varint
+	tagDouble      = 'N' // 8 bytes, little-endian
+	tagBigint      = 'Z' // varint: bytes<<1 | negative; magnitude, little-endian
+	tagUTF8        = 'S' // varint: bytes; UTF-8
+	tagLatin1      = '"' // varint: bytes; one byte a unit
+	tagUTF16       = 'c' // varint: bytes; two bytes a unit, little-endian
+	tagReference   = '^' // varint: which object, counted in the order in which they begin
+	tagObject      = 'o' // key, value, …
+	tagObjectEnd   = '{' // varint: properties
+	tagSparse      = 'a' // varint: length; key, value, …
+	tagSparseEnd   = '@' // varint: properties; varint: length
+	tagDense       = 'A' // varint: length; that many values or holes; key, value, …
+	tagDenseEnd    = '$' // varint: properties; varint: length
+	tagDate        = 'D' // milliseconds, 8 bytes as in a double
 	tagTrueBox     = 'y'
 	tagFalseBox    = 'x'
 	tagNumberBox   = 'n'
@@ -69,6 +69,9 @@ const (
 // maxDepth bounds how deep values nest, in both directions, so that a forged value cannot exhaust the stack. V8 itself
 // gives up at a depth of the same order, depending on its stack.
 const maxDepth = 10_000
+
+// maxBigintBytes is the size of V8's largest bigint, 2^30 bits.
+const maxBigintBytes = 1 << 27
 
 // Relabel returns data with format version 15 if it has version 16, and data itself otherwise. Deno 2.8 and later write
 // 16, which Node 20 refuses although the bytes that follow are the same for every value below 4 GiB. The result is a copy

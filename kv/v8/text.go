@@ -7,13 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// A JavaScript string is a list of 16-bit units, in which a surrogate can stand alone. As a Go string it is WTF-8 (Simon
-// Sapin, simonsapin.github.io/wtf-8): UTF-8, except that a lone surrogate takes the three bytes that UTF-8 would give its
-// number. A string without lone surrogates is plain UTF-8.
+// The strings of this package are WTF-8 (Simon Sapin, simonsapin.github.io/wtf-8): UTF-8, except that a lone surrogate,
+// which a JavaScript string can hold, takes the three bytes that UTF-8 would give its number.
 
-// decodeRune returns the first code point of s, a lone surrogate included, and its size. The size is 0 if s does not
+// DecodeRune returns the first code point of s, a lone surrogate included, and its size. The size is 0 if s does not
 // start with WTF-8.
-func decodeRune(s string) (r rune, size int) {
+func DecodeRune(s string) (r rune, size int) {
 	r, size = utf8.DecodeRuneInString(s)
 	if r != utf8.RuneError || size > 1 {
 		return r, size
@@ -24,7 +23,8 @@ func decodeRune(s string) (r rune, size int) {
 	return 0, 0
 }
 
-func appendRune(b []byte, r rune) []byte {
+// AppendRune appends r, which may be a lone surrogate.
+func AppendRune(b []byte, r rune) []byte {
 	if utf16.IsSurrogate(r) {
 		return append(b, 0xe0|byte(r>>12), 0x80|byte(r>>6)&0xbf, 0x80|byte(r)&0xbf)
 	}
@@ -59,7 +59,7 @@ func fromUTF16(b []byte) string {
 				r, b = pair, b[2:]
 			}
 		}
-		s = appendRune(s, r)
+		s = AppendRune(s, r)
 	}
 	return string(s)
 }
@@ -72,7 +72,7 @@ func measure(s string) (units int, latin1, ok bool) {
 			units, i = units+1, i+1
 			continue
 		}
-		r, size := decodeRune(s[i:])
+		r, size := DecodeRune(s[i:])
 		if size == 0 {
 			return 0, false, false
 		}
@@ -87,7 +87,10 @@ func measure(s string) (units int, latin1, ok bool) {
 	return units, latin1, true
 }
 
-func appendLatin1(b []byte, s string) []byte {
+func appendLatin1(b []byte, s string, units int) []byte {
+	if units == len(s) {
+		return append(b, s...)
+	}
 	for _, r := range s {
 		b = append(b, byte(r))
 	}
@@ -96,7 +99,7 @@ func appendLatin1(b []byte, s string) []byte {
 
 func appendUTF16(b []byte, s string) []byte {
 	for len(s) > 0 {
-		r, size := decodeRune(s)
+		r, size := DecodeRune(s)
 		s = s[size:]
 		if r > 0xffff {
 			high, low := utf16.EncodeRune(r)
