@@ -1,0 +1,72 @@
+package kvconnect
+
+import (
+	"net/http"
+	"strings"
+)
+
+// DefaultDatabase is the name of the database at the root of the server.
+const DefaultDatabase = "default"
+
+// MaxNameSize is the length that a database's name may have, in bytes.
+const MaxNameSize = 64
+
+// Endpoint is one of the protocol's four, or EndpointNone for a request that meant none of them.
+type Endpoint string
+
+const (
+	EndpointMetadata     Endpoint = "metadata"
+	EndpointSnapshotRead Endpoint = "snapshot_read"
+	EndpointAtomicWrite  Endpoint = "atomic_write"
+	EndpointWatch        Endpoint = "watch"
+	EndpointNone         Endpoint = "none"
+)
+
+// ValidName reports whether a database may have that name: 1 to 64 of a-z, 0-9, _ and -.
+func ValidName(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return len(name) >= 1 && len(name) <= MaxNameSize
+}
+
+// route is what a path means.
+type route struct {
+	database string
+	endpoint Endpoint
+}
+
+// parseRoute reads a path. It never asks for a redirect to a tidier one: Deno does not follow redirects.
+func parseRoute(path string) (route, error) {
+	none := route{endpoint: EndpointNone}
+	path, rooted := strings.CutPrefix(path, "/")
+	if path == "" {
+		return route{DefaultDatabase, EndpointMetadata}, nil
+	}
+	name, tail, _ := strings.Cut(path, "/")
+	if !rooted || !ValidName(name) {
+		return none, failure(http.StatusNotFound,
+			"there is no database %.80q: a name is 1 to %d of a-z, 0-9, _ and -", name, MaxNameSize)
+	}
+	switch e := Endpoint(tail); e {
+	case "":
+		return route{name, EndpointMetadata}, nil
+	case EndpointSnapshotRead, EndpointAtomicWrite, EndpointWatch:
+		return route{name, e}, nil
+	}
+	return none, failure(http.StatusNotFound,
+		"there is no endpoint %.80q: a database has snapshot_read, atomic_write and watch", tail)
+}
+
+// dataPath returns the URL of a database's data path, relative to the URL of the metadata exchange, which has the given
+// path. Being relative and not rooted, it also holds behind a proxy that puts the server below a path of its own. It
+// does not end in a slash, since clients append "/snapshot_read" to it.
+func dataPath(metadataPath, database string) string {
+	if len(metadataPath) > 1 && strings.HasSuffix(metadataPath, "/") {
+		return "../" + database
+	}
+	return database
+}
