@@ -6,9 +6,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/kv/v8"
 )
 
-// decodeAtomicWrite reads an AtomicWrite.
+// decodeAtomicWrite reads an AtomicWrite. V8 values come out in the format that Node can read too, whatever Deno wrote.
 func decodeAtomicWrite(body []byte) (*kv.Atomic, error) {
 	n := count(body)
 	if n[writeChecks] > kv.MaxChecks {
@@ -95,9 +96,9 @@ func decodeMutation(message []byte) (kv.Mutation, error) {
 		case f.isNumber(mutationExpireAt):
 			m.expireAt = int64(f.number)
 		case f.isBytes(mutationSumMin):
-			m.SumMin = relabel(f.bytes)
+			m.SumMin = v8.Relabel(f.bytes)
 		case f.isBytes(mutationSumMax):
-			m.SumMax = relabel(f.bytes)
+			m.SumMax = v8.Relabel(f.bytes)
 		case f.isNumber(mutationSumClamp):
 			m.SumClamp = protowire.DecodeBool(f.number)
 		}
@@ -145,7 +146,7 @@ func (m *wireMutation) mutation() (kv.Mutation, error) {
 		}
 	}
 	if m.Value.Encoding == kv.EncodingV8 {
-		m.Value.Data = relabel(m.Value.Data)
+		m.Value.Data = v8.Relabel(m.Value.Data)
 	}
 	return m.Mutation, nil
 }
@@ -159,7 +160,7 @@ func decodeEnqueue(message []byte) (e kv.Enqueue, err error) {
 		case err != nil:
 			return e, err
 		case f.isBytes(enqueuePayload):
-			e.Payload = relabel(f.bytes)
+			e.Payload = v8.Relabel(f.bytes)
 		case f.isNumber(enqueueDeadline):
 			e.Deadline = kv.Millis(f.number)
 		case f.isBytes(enqueueUndelivered):
@@ -184,13 +185,4 @@ func appendPacked(to []uint32, packed []byte) ([]uint32, error) {
 		to, packed = append(to, uint32(v)), packed[n:]
 	}
 	return to, nil
-}
-
-// relabel makes V8's format 16, which Deno writes and Node cannot read, the same bytes in format 15 (Deno's #35118).
-// It changes data in place, which is the request's own body.
-func relabel(data []byte) []byte {
-	if len(data) >= 2 && data[0] == 0xff && data[1] == 16 {
-		data[1] = 15
-	}
-	return data
 }
