@@ -1,0 +1,159 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millpondkv/millpond/kv"
+)
+
+// Atomic collects checks, mutations and messages that are committed together or not at all. Its methods return it, so that
+// calls can be chained; a mistake in one of them, such as a key that cannot be encoded, is returned by Commit. It is for
+// one goroutine, and may be committed several times.
+type Atomic struct {
+	db   *DB
+	req  kv.Atomic
+	keys []kv.Key // of the checks
+	err  error    // the first mistake
+}
+
+// Atomic returns an empty Atomic.
+func (db *DB) Atomic() *Atomic { return &Atomic{db: db} }
+
+// Check adds conditions that must hold: entries as they were read, Absent or At.
+func (a *Atomic) Check(conditions ...Condition) *Atomic {
+	for _, c := range conditions {
+		key, versionstamp := c.condition()
+		a.req.Checks = append(a.req.Checks, kv.Check{Key: a.encode("check", len(a.req.Checks), key), Versionstamp: versionstamp})
+		a.keys = append(a.keys, key)
+	}
+	return a
+}
+
+// Set writes value to key.
+func (a *Atomic) Set(key kv.Key, value kv.Value, opts ...SetOption) *Atomic {
+	return a.set(kv.MutationSet, key, value, opts)
+}
+
+// SetVersionstamped writes value to the key that is prefix and one more part: the versionstamp of this commit as a string,
+// as Versionstamp.String returns it. Such keys sort in the order of their commits.
+func (a *Atomic) SetVersionstamped(prefix kv.Key, value kv.Value, opts ...SetOption) *Atomic {
+	return a.set(kv.MutationSetSuffix, prefix, value, opts)
+}
+
+func (a *Atomic) set(t kv.MutationType, key kv.Key, value kv.Value, opts []SetOption) *Atomic {
+	o := setOptions{now: a.db.now()}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return a.mutate(key, kv.Mutation{Type: t, Value: value, ExpireAt: o.expireAt})
+}
+
+// Delete removes key.
+func (a *Atomic) Delete(key kv.Key) *Atomic {
+	return a.mutate(key, kv.Mutation{Type: kv.MutationDelete})
+}
+
+// Sum adds n to the U64 of key, modulo 2^64; an absent key counts as 0. Like Min and Max it removes the key's expiry, and
+// fails with kv.ErrInvalid if the value of the key is of another kind.
+func (a *Atomic) Sum(key kv.Key, n uint64) *Atomic {
+	return a.mutate(key, kv.Mutation{Type: kv.MutationSum, Value: U64(n)})
+}
+
+// Min writes n to key if the key is absent or its U64 is larger.
+func (a *Atomic) Min(key kv.Key, n uint64) *Atomic {
+	return a.mutate(key, kv.Mutation{Type: kv.MutationMin, Value: U64(n)})
+}
+
+// Max writes n to key if the key is absent or its U64 is smaller.
+func (a *Atomic) Max(key kv.Key, n uint64) *Atomic {
+	return a.mutate(key, kv.Mutation{Type: kv.MutationMax, Value: U64(n)})
+}
+
+// SumBounds bounds the result of SumValue. Min and Max are V8 values of the operand's type, or zero for no bound. Without
+// Clamp a result beyond them makes the commit fail with kv.ErrInvalid, with it the result is the bound.
+type SumBounds struct {
+	Min, Max kv.Value
+	Clamp    bool
+}
+
+// SumValue adds operand, a number or a bigint in V8, to the value of key, which must be of the same type. An absent key
+// becomes the operand, whatever the bounds are.
+func (a *Atomic) SumValue(key kv.Key, operand kv.Value, bounds SumBounds) *Atomic {
+	return a.mutate(key, kv.Mutation{
+		Type: kv.MutationSum, Value: operand, SumMin: bounds.Min.Data, SumMax: bounds.Max.Data, SumClamp: bounds.Clamp,
+	})
+}
+
+func (a *Atomic) mutate(key kv.Key, m kv.Mutation) *Atomic {
+	m.Key = a.encode("mutation", len(a.req.Mutations), key)
+	a.req.Mutations = append(a.req.Mutations, m)
+	return a
+}
+
+// EnqueueOptions says when a message is delivered and what happens if it cannot be. The zero value delivers at once.
+type EnqueueOptions struct {
+	Delay             time.Duration
+	Backoff           []time.Duration // the pause before each further attempt; nil: the server's default
+	KeysIfUndelivered []kv.Key        // are set to the payload after the last attempt
+}
+
+// Enqueue adds a message, a V8 value, which the commit puts into the database's queue.
+func (a *Atomic) Enqueue(payload kv.Value, opts EnqueueOptions) *Atomic {
+	index := len(a.req.Enqueues)
+	if payload.Encoding != kv.EncodingV8 {
+		a.fail(kv.Invalidf("enqueue %d: the payload is %s; it must be V8", index, payload.Encoding))
+	}
+	e := kv.Enqueue{Payload: payload.Data}
+	if opts.Delay > 0 {
+		e.Deadline = kv.MillisOf(a.db.now().Add(opts.Delay))
+	}
+	for _, pause := range opts.Backoff {
+		if pause < 0 || pause > kv.MaxBackoff*time.Millisecond {
+			a.fail(kv.Invalidf("enqueue %d: the backoff %v is not from 0 to %v", index, pause, kv.MaxBackoff*time.Millisecond))
+		}
+		e.BackoffSchedule = append(e.BackoffSchedule, uint32(pause.Milliseconds()))
+	}
+	for _, key := range opts.KeysIfUndelivered {
+		e.KeysIfUndelivered = append(e.KeysIfUndelivered, a.encode("enqueue", index, key))
+	}
+	a.req.Enqueues = append(a.req.Enqueues, e)
+	return a
+}
+
+func (a *Atomic) encode(what string, index int, key kv.Key) kv.EncodedKey {
+	encoded, err := key.Encode()
+	if err != nil {
+		a.fail(fmt.Errorf("%s %d: %w", what, index, err))
+	}
+	return encoded
+}
+
+func (a *Atomic) fail(err error) {
+	if a.err == nil {
+		a.err = err
+	}
+}
+
+// Commit asks for all of it, and returns the versionstamp of the commit. If a check does not hold the error is a
+// *CheckError. After kv.ErrUnknownOutcome it was committed whole or not at all: read to find out which.
+func (a *Atomic) Commit(ctx context.Context) (kv.Versionstamp, error) {
+	if a.err != nil {
+		return kv.Versionstamp{}, a.err
+	}
+	ctx, done, err := a.db.begin(ctx)
+	if err != nil {
+		return kv.Versionstamp{}, err
+	}
+	defer done()
+	versionstamp, err := a.db.transport.Commit(ctx, &a.req)
+	var failed *CheckError
+	if errors.As(err, &failed) {
+		for _, i := range failed.Failed {
+			failed.Keys = append(failed.Keys, a.keys[i])
+		}
+	}
+	return versionstamp, err
+}

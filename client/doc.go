@@ -1,0 +1,25 @@
+// Package client reads and writes a Deno KV database from Go: one served by Millpond, by denokv or by Deno Deploy.
+//
+//	db, err := client.Open(ctx, "http://127.0.0.1:4512", client.WithAccessToken(token))
+//	…
+//	alice, err := db.Get(ctx, kv.Key{"users", "alice"})
+//	…
+//	_, err = db.Atomic().Check(alice).Set(alice.Key, value, client.ExpireIn(time.Hour)).Sum(kv.Key{"n"}, 1).Commit(ctx)
+//
+// Keys are [kv.Key] and values [kv.Value], whose bytes package kv/v8 turns into Go values and back; [V8], [Bytes] and [U64]
+// make the three kinds.
+//
+// # Errors
+//
+// The text of an error is a sentence for the user, the server's own where there is one. Branch with errors.Is on [ErrClosed],
+// [ErrCheckFailed] and the catalogue of package kv: ErrInvalid, ErrUnauthorized, ErrNoDatabase, ErrUnavailable and
+// ErrUnknownOutcome. The cause, such as syscall.ECONNREFUSED or context.DeadlineExceeded, is found the same way.
+//
+// A write that failed with anything but ErrUnknownOutcome has changed nothing.
+//
+// # Retries
+//
+// What is safe to send again is sent again, with growing pauses, for the time of [WithRetryTime]: reads always, writes only
+// if the request certainly did not reach the server or if the server said with status 429 or 503 that it did nothing. A
+// refused access token is fetched anew once.
+package client

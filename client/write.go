@@ -1,0 +1,38 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/millpondkv/millpond/kv"
+)
+
+// Set writes value to key, whatever is there, and returns the versionstamp of the commit.
+func (db *DB) Set(ctx context.Context, key kv.Key, value kv.Value, opts ...SetOption) (kv.Versionstamp, error) {
+	return db.Atomic().Set(key, value, opts...).Commit(ctx)
+}
+
+// Delete removes key. A key that is absent is no error.
+func (db *DB) Delete(ctx context.Context, key kv.Key) error {
+	_, err := db.Atomic().Delete(key).Commit(ctx)
+	return err
+}
+
+// SetOption changes what a set does.
+type SetOption func(*setOptions)
+
+type setOptions struct {
+	now      time.Time
+	expireAt kv.Millis
+}
+
+// ExpireIn lets the entry expire after d, at least 1 ms, by this machine's clock at the time of the call. A set without it
+// keeps its entry for ever, also if the one before would have expired.
+func ExpireIn(d time.Duration) SetOption {
+	return func(o *setOptions) { o.expireAt = kv.MillisOf(o.now.Add(max(d, time.Millisecond))) }
+}
+
+// ExpireAt lets the entry expire at t, in whole milliseconds.
+func ExpireAt(t time.Time) SetOption {
+	return func(o *setOptions) { o.expireAt = max(1, kv.MillisOf(t)) }
+}
