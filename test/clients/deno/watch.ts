@@ -1,5 +1,4 @@
-// A watch begins with the current entries and then shows every change that lasts: sets, deletes, keys made from the
-// commit's versionstamp, and keys that expire.
+// A watch begins with the current entries and then shows every change that lasts: sets, deletes and keys that expire.
 import assert from "node:assert/strict";
 
 const kv = await Deno.openKv(Deno.args[0]);
@@ -62,7 +61,7 @@ assert.equal((await one.next())[0].value, null);
 assert.ok(Date.now() >= set + 700, "the watch woke before the key's time");
 await one.cancel();
 
-// A key made from the versionstamp of a commit to come: the test knows it only by watching the place of the last one.
+// The place of a key that was made from its commit's versionstamp can be watched like any other.
 const stamped = await kv.atomic().set(["log", kv.commitVersionstamp()], "entry").commit() as Deno.KvCommitResult;
 const entry = new Watch(["log", stamped.versionstamp]);
 assert.equal((await entry.next())[0].value, "entry");
