@@ -32,7 +32,7 @@ type Database interface {
 
 // session is a test's hold on a database: it turns what a test does not expect into failures.
 type session struct {
-	t    *testing.T
+	t    testing.TB
 	db   Database
 	name string // keeps the keys of the tests apart
 	now  kv.Millis
@@ -87,7 +87,7 @@ func (s *session) refuse(sentence string, mutations ...kv.Mutation) {
 }
 
 // wantRefusal holds an answer to the refusal that the model gives: "mutation 3: " and a sentence.
-func wantRefusal(t *testing.T, result kv.CommitResult, err, want error) {
+func wantRefusal(t testing.TB, result kv.CommitResult, err, want error) {
 	t.Helper()
 	index, sentence, _ := strings.Cut(want.Error(), ": ")
 	if err == nil || !strings.Contains(strings.ToLower(err.Error()), index) || !strings.Contains(err.Error(), sentence) {
@@ -177,12 +177,8 @@ func normal(v kv.Value) []byte {
 	return data
 }
 
-// sameEntries compares the results of reads. Expiry is compared where the database tells it.
-var sameEntries = cmp.Options{
-	sameValue,
-	cmpopts.EquateEmpty(),
-	cmp.Comparer(func(a, b kv.Millis) bool { return a == b || a == 0 || b == 0 }),
-}
+// sameEntries compares the results of commits and reads.
+var sameEntries = cmp.Options{sameValue, cmpopts.EquateEmpty()}
 
 func set(key kv.EncodedKey, v any) kv.Mutation {
 	return kv.Mutation{Type: kv.MutationSet, Key: key, Value: val(v)}

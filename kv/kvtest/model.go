@@ -130,10 +130,11 @@ func u64(n uint64) kv.Value {
 
 // Read returns the entries of each range at the time now, all from one state.
 func (m *Model) Read(ranges []kv.Range, now kv.Millis) [][]kv.Entry {
+	entries := m.Entries(now)
 	results := make([][]kv.Entry, len(ranges))
 	for i, r := range ranges {
 		var found []kv.Entry
-		for _, e := range m.Entries(now) {
+		for _, e := range entries {
 			if r.Start <= e.Key && e.Key < r.End {
 				found = append(found, e)
 			}
