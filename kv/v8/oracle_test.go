@@ -15,6 +15,8 @@ import (
 	"github.com/millpondkv/millpond/kv/v8/v8test"
 )
 
+const oracleScript = "testdata/oracle.mjs"
+
 // Real engines must read what Encode writes, and Decode must read what they write, for values of every type.
 
 func TestNode(t *testing.T) {
@@ -22,11 +24,11 @@ func TestNode(t *testing.T) {
 	if err != nil {
 		t.Fatal("these tests compare with the V8 of Node: install Node 20 or later")
 	}
-	compareWithEngine(t, false, node, "testdata/oracle.mjs")
+	compareWithEngine(t, false, node, oracleScript)
 }
 
 func TestDeno(t *testing.T) {
-	compareWithEngine(t, true, denoPath(t), "run", "--allow-all", "--no-config", "testdata/oracle.mjs")
+	compareWithEngine(t, true, denoPath(t), "run", "--allow-all", "--no-config", oracleScript)
 }
 
 // denoPath returns the path of the Deno that `make test` installs.
@@ -57,6 +59,9 @@ type oracleAnswer struct {
 
 func askOracle(t *testing.T, request oracleRequest, command ...string) oracleAnswer {
 	t.Helper()
+	if _, err := os.ReadFile(oracleScript); err != nil { // reading it lets go test see when it changes
+		t.Fatal(err)
+	}
 	input, err := json.Marshal(request)
 	if err != nil {
 		t.Fatal(err)

@@ -109,9 +109,12 @@ function build(d, objects = []) {
     case "ref": return objects[id];
     case "object": return define(keep({}), a);
     case "array": {
-      const v = keep([]);
-      v.length = a;
-      return define(v, b);
+      const v = keep(JSON.parse("[]")); // a literal here would remember that some of its arrays had holes
+      const dense = b.findIndex(([k], i) => parseUnits(k) !== String(i));
+      const elements = dense < 0 ? b : b.slice(0, dense);
+      for (const [, e] of elements) v.push(build(e, objects));
+      if (v.length !== a) v.length = a;
+      return define(v, b.slice(elements.length));
     }
     case "map": {
       const m = keep(new Map());
