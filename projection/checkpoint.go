@@ -1,0 +1,279 @@
+package projection
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/kv"
+	"github.com/oklog/ulid/v2"
+	"github.com/tidwall/buntdb"
+)
+
+// The form of a checkpoint is laid out in FORMAT.md: a magic line, then blocks, each checksummed and with a kind. The last
+// block counts the entries, so that a cut-off file is noticed.
+const (
+	checkpointMagic = "millpond checkpoint 1\n"
+	blockSize       = 256 << 10 // a block is closed when it has grown beyond this
+	maxBlockSize    = 32 << 20  // what a reader takes: a record's ids, or a block with a value over the end
+	scanPage        = 500       // entries read under one hold of the lock
+)
+
+const (
+	blockState   = 1
+	blockRecent  = 2
+	blockEntries = 3
+	blockEnd     = 4
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// ErrCheckpoint says that a checkpoint is damaged, cut off, or of a newer format.
+var ErrCheckpoint = errors.New("the checkpoint cannot be used")
+
+var compare = cmp.Compare[string]
+
+// WriteCheckpoint writes the state at the current position to w, for the database with the given UUID, and returns that
+// position. Reads and applies go on meanwhile. There may be one call at a time.
+func (p *Projection) WriteCheckpoint(ctx context.Context, w io.Writer, database string) (events.Chain, error) {
+	c := p.startCut()
+	defer p.endCut()
+	out := &blockWriter{w: bufio.NewWriterSize(w, 1<<20)}
+	out.writeString(checkpointMagic)
+	out.state(c, database)
+	for _, r := range c.recent.records {
+		out.recent(r)
+	}
+	out.flush(blockRecent)
+	count := uint64(0)
+	for page := p.page(c, scanPage); len(page) > 0; page = p.page(c, scanPage) {
+		if err := cmp.Or(ctx.Err(), out.err); err != nil {
+			return c.chain, fmt.Errorf("write a checkpoint: %w", err)
+		}
+		for _, e := range page {
+			out.entry(e)
+			count++
+		}
+	}
+	out.flush(blockEntries)
+	out.block = binary.AppendUvarint(out.block, count)
+	out.flush(blockEnd)
+	if err := cmp.Or(out.err, out.w.Flush()); err != nil {
+		return c.chain, fmt.Errorf("write a checkpoint: %w", err)
+	}
+	return c.chain, nil
+}
+
+// blockWriter gathers a block and writes it with its frame. After an error it does nothing.
+type blockWriter struct {
+	w     *bufio.Writer
+	block []byte
+	err   error
+}
+
+func (b *blockWriter) writeString(s string) {
+	_, err := b.w.WriteString(s)
+	b.err = cmp.Or(b.err, err)
+}
+
+// flush writes the block, if it has anything, as: kind (1), size (4), contents, CRC-32C of all that (4).
+func (b *blockWriter) flush(kind byte) {
+	if len(b.block) == 0 || b.err != nil {
+		return
+	}
+	frame := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(b.block)))
+	sum := crc32.Update(crc32.Checksum(frame, castagnoli), castagnoli, b.block)
+	for _, part := range [][]byte{frame, b.block, binary.BigEndian.AppendUint32(nil, sum)} {
+		_, err := b.w.Write(part)
+		b.err = cmp.Or(b.err, err)
+	}
+	b.block = b.block[:0]
+}
+
+func (b *blockWriter) state(c *cut, database string) {
+	b.string(database)
+	b.block = binary.AppendUvarint(b.block, uint64(c.chain.Applied))
+	b.block = binary.AppendUvarint(b.block, uint64(c.chain.Epoch))
+	b.block = append(b.block, c.chain.Hash[:]...)
+	b.block = binary.AppendUvarint(b.block, uint64(c.chain.Time))
+	b.block = binary.AppendUvarint(b.block, uint64(c.recent.complete))
+	b.flush(blockState)
+}
+
+func (b *blockWriter) recent(r recentRecord) {
+	b.block = binary.AppendUvarint(b.block, uint64(r.position))
+	b.block = binary.AppendUvarint(b.block, uint64(r.time))
+	b.block = binary.AppendUvarint(b.block, uint64(len(r.ids)))
+	for _, id := range r.ids {
+		b.block = append(b.block, id[:]...)
+	}
+	if len(b.block) > blockSize {
+		b.flush(blockRecent)
+	}
+}
+
+func (b *blockWriter) entry(e storedEntry) {
+	b.string(e.key)
+	b.string(e.stored)
+	if len(b.block) > blockSize {
+		b.flush(blockEntries)
+	}
+}
+
+func (b *blockWriter) string(s string) {
+	b.block = append(binary.AppendUvarint(b.block, uint64(len(s))), s...)
+}
+
+// ReadCheckpoint returns the projection that was written to r, and the UUID of its database. It fails with ErrCheckpoint
+// if what r has is not a whole, undamaged checkpoint.
+func ReadCheckpoint(r io.Reader, o Options) (p *Projection, database string, err error) {
+	in := bufio.NewReaderSize(r, 1<<20)
+	magic := make([]byte, len(checkpointMagic))
+	if _, err := io.ReadFull(in, magic); err != nil || string(magic) != checkpointMagic {
+		return nil, "", fmt.Errorf("%w: it does not begin as one of this version", ErrCheckpoint)
+	}
+	p = New(o)
+	if database, err = p.readBlocks(in); err != nil {
+		p.Close()
+		return nil, "", err
+	}
+	p.applied.advance(p.chain.Applied)
+	return p, database, nil
+}
+
+func (p *Projection) readBlocks(in *bufio.Reader) (database string, err error) {
+	count := uint64(0)
+	for {
+		kind, block, err := readBlock(in)
+		if err != nil {
+			return "", err
+		}
+		d := blockReader{rest: block}
+		switch kind {
+		case blockState:
+			database = p.readState(&d)
+		case blockRecent:
+			p.readRecent(&d)
+		case blockEntries:
+			n, err := p.readEntries(&d)
+			if err != nil {
+				return "", err
+			}
+			count += n
+		case blockEnd:
+			if want := d.uvarint(); want != count || d.bad || database == "" {
+				return "", fmt.Errorf("%w: it has %d entries, %d were written", ErrCheckpoint, count, want)
+			}
+			return database, nil
+		default:
+			d.bad = true
+		}
+		if d.bad {
+			return "", fmt.Errorf("%w: a block of kind %d does not decode", ErrCheckpoint, kind)
+		}
+	}
+}
+
+func readBlock(in *bufio.Reader) (kind byte, block []byte, err error) {
+	frame := make([]byte, 5)
+	if _, err := io.ReadFull(in, frame); err != nil {
+		return 0, nil, fmt.Errorf("%w: it is cut off", ErrCheckpoint)
+	}
+	size := binary.BigEndian.Uint32(frame[1:])
+	if size > maxBlockSize {
+		return 0, nil, fmt.Errorf("%w: it has a block of %d bytes", ErrCheckpoint, size)
+	}
+	block = make([]byte, size+4)
+	if _, err := io.ReadFull(in, block); err != nil {
+		return 0, nil, fmt.Errorf("%w: it is cut off", ErrCheckpoint)
+	}
+	block, sum := block[:size], block[size:]
+	if crc32.Update(crc32.Checksum(frame, castagnoli), castagnoli, block) != binary.BigEndian.Uint32(sum) {
+		return 0, nil, fmt.Errorf("%w: a checksum does not match", ErrCheckpoint)
+	}
+	return frame[0], block, nil
+}
+
+func (p *Projection) readState(d *blockReader) (database string) {
+	database = string(d.bytes())
+	p.chain.Applied = kv.Position(d.uvarint())
+	p.chain.Epoch = kv.Position(d.uvarint())
+	copy(p.chain.Hash[:], d.take(len(p.chain.Hash)))
+	p.chain.Time = kv.Millis(d.uvarint())
+	p.recent.complete = kv.Position(d.uvarint())
+	return database
+}
+
+func (p *Projection) readRecent(d *blockReader) {
+	for len(d.rest) > 0 && !d.bad {
+		r := recentRecord{position: kv.Position(d.uvarint()), time: kv.Millis(d.uvarint())}
+		for range d.uvarint() {
+			if d.bad {
+				return
+			}
+			id := ulid.ULID{}
+			copy(id[:], d.take(len(id)))
+			r.ids = append(r.ids, id)
+		}
+		p.recent.addRecord(r)
+	}
+}
+
+func (p *Projection) readEntries(d *blockReader) (n uint64, err error) {
+	err = p.entries.Update(func(tx *buntdb.Tx) error {
+		f := fold{p: p, tx: tx}
+		for ; len(d.rest) > 0 && !d.bad; n++ {
+			key, stored := string(d.bytes()), string(d.bytes())
+			if len(stored) < storedHeader || stored[storedHeader-1]&hasExpiry != 0 && len(stored) < storedHeader+8 {
+				d.bad = true
+				break
+			}
+			f.set(key, stored, storedExpiry(stored))
+		}
+		return f.err
+	})
+	return n, err
+}
+
+// blockReader reads from rest; after the first mistake it is bad.
+type blockReader struct {
+	rest []byte
+	bad  bool
+}
+
+func (d *blockReader) uvarint() uint64 {
+	v, n := binary.Uvarint(d.rest)
+	if n <= 0 {
+		d.bad, d.rest = true, nil
+		return 0
+	}
+	d.rest = d.rest[n:]
+	return v
+}
+
+func (d *blockReader) bytes() []byte { return d.take(int(min(d.uvarint(), maxBlockSize))) }
+
+func (d *blockReader) take(n int) []byte {
+	if n > len(d.rest) {
+		d.bad, d.rest = true, nil
+		return nil
+	}
+	taken := d.rest[:n]
+	d.rest = d.rest[n:]
+	return taken
+}
+
+// Digest returns a checksum of the whole state, read as a checkpoint is: two projections at the same position have the
+// same digest. There may be one call of Digest or WriteCheckpoint at a time.
+func (p *Projection) Digest(ctx context.Context) (events.Chain, events.Hash, error) {
+	sum := sha256.New()
+	chain, err := p.WriteCheckpoint(ctx, sum, "digest")
+	return chain, events.Hash(sum.Sum(nil)), err
+}

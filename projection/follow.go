@@ -1,0 +1,92 @@
+package projection
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/kv"
+)
+
+// readAhead bounds the records that are decoded and wait to be applied: 64 of the largest are 58 MB.
+const readAhead = 64
+
+// CatchUp applies the log's records from where the projection is through position through, and returns then. It blocks
+// while the log does not have that position. Any damage or gap ends it with an error of events.
+func (p *Projection) CatchUp(ctx context.Context, log events.Log, through kv.Position) error {
+	if p.Chain().Applied >= through {
+		return nil
+	}
+	return p.follow(ctx, log, through)
+}
+
+// Follow applies the log's records from where the projection is, as they come, until ctx ends or a record cannot be
+// applied, and returns why it ended.
+func (p *Projection) Follow(ctx context.Context, log events.Log) error {
+	return p.follow(ctx, log, 0)
+}
+
+// follow reads and decodes in one goroutine and applies in this one, as much at a time as is there.
+func (p *Projection) follow(ctx context.Context, log events.Log, through kv.Position) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	reader, err := log.Read(ctx, p.Chain().Applied+1)
+	if err != nil {
+		return err
+	}
+	records := make(chan events.Sealed, readAhead)
+	failed := make(chan error, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer reader.Close()
+		failed <- decodeInto(ctx, reader, records, through)
+		close(records)
+	}()
+	defer func() { cancel(); <-done }()
+	for first := range records {
+		if err := p.Apply(gather(first, records)...); err != nil {
+			return fmt.Errorf("fold the log: %w", err)
+		}
+	}
+	return <-failed
+}
+
+// decodeInto reads and decodes records until the one at through, or an error.
+func decodeInto(ctx context.Context, reader events.Reader, records chan<- events.Sealed, through kv.Position) error {
+	for {
+		m, err := reader.Next(ctx)
+		if err != nil {
+			return err
+		}
+		s, err := events.Open(m)
+		if err != nil {
+			return err
+		}
+		select {
+		case records <- s:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if m.Position == through {
+			return nil
+		}
+	}
+}
+
+// gather returns first and what else has been decoded already.
+func gather(first events.Sealed, records <-chan events.Sealed) []events.Sealed {
+	batch := []events.Sealed{first}
+	for len(batch) < readAhead {
+		select {
+		case s, ok := <-records:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, s)
+		default:
+			return batch
+		}
+	}
+	return batch
+}

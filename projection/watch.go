@@ -1,0 +1,127 @@
+package projection
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/kv"
+)
+
+// Watch reports changes of some keys. It is for one goroutine.
+type Watch struct {
+	p          *Projection
+	keys       []kv.EncodedKey
+	ranges     []kv.Range
+	now        func() kv.Millis
+	changed    chan struct{} // has room for one: changes that nobody has taken yet become one
+	nextExpiry kv.Millis     // the first among the entries that Next returned last; 0: none
+}
+
+// Watch returns a watch of the given keys, with now as the clock by which entries expire. It must be closed.
+func (p *Projection) Watch(keys []kv.EncodedKey, now func() kv.Millis) *Watch {
+	w := &Watch{p: p, keys: keys, now: now, changed: make(chan struct{}, 1)}
+	for _, key := range keys {
+		w.ranges = append(w.ranges, kv.Range{Start: key, End: key + "\x00", Limit: 1})
+	}
+	p.watches.add(w)
+	w.changed <- struct{}{}
+	return w
+}
+
+// Next blocks until one of the keys may have changed since the last call, at first not at all, and returns the entries of
+// all keys, in their order and from one snapshot. When ctx ends it returns ctx.Err(), and the next call loses nothing.
+func (w *Watch) Next(ctx context.Context) ([]kv.Entry, error) {
+	var expired <-chan time.Time
+	if w.nextExpiry != 0 {
+		timer := time.NewTimer(time.Duration(max(w.nextExpiry-w.now(), 0)) * time.Millisecond)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	var expiry kv.Millis
+	select {
+	case <-w.changed:
+	case <-expired:
+		expiry = w.nextExpiry
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return w.read(max(w.now(), expiry)), nil
+}
+
+func (w *Watch) read(now kv.Millis) []kv.Entry {
+	snapshot := w.p.Read(w.ranges, now)
+	w.nextExpiry = 0
+	list := make([]kv.Entry, len(w.keys))
+	for i, key := range w.keys {
+		if len(snapshot.Entries[i]) == 0 {
+			list[i] = kv.Entry{Key: key}
+			continue
+		}
+		list[i] = snapshot.Entries[i][0]
+		if at := list[i].ExpireAt; at != 0 && (w.nextExpiry == 0 || at < w.nextExpiry) {
+			w.nextExpiry = at
+		}
+	}
+	return list
+}
+
+// Close ends the watch.
+func (w *Watch) Close() { w.p.watches.remove(w) }
+
+// watches finds the watches of a key.
+type watches struct {
+	mu    sync.Mutex
+	byKey map[kv.EncodedKey]map[*Watch]struct{}
+}
+
+func (ws *watches) add(w *Watch) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for _, key := range w.keys {
+		if ws.byKey[key] == nil {
+			ws.byKey[key] = map[*Watch]struct{}{}
+		}
+		ws.byKey[key][w] = struct{}{}
+	}
+}
+
+func (ws *watches) remove(w *Watch) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for _, key := range w.keys {
+		delete(ws.byKey[key], w)
+		if len(ws.byKey[key]) == 0 {
+			delete(ws.byKey, key)
+		}
+	}
+}
+
+// wake tells the watches of all keys that changed. It never blocks. A record that is void wakes too, which does no harm.
+func (ws *watches) wake(records []events.Sealed, evicted []kv.EncodedKey) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if len(ws.byKey) == 0 {
+		return
+	}
+	for _, s := range records {
+		for i := range s.Record.Commits {
+			for j := range s.Record.Commits[i].Effects {
+				ws.wakeKey(s.Record.Commits[i].Effects[j].Key)
+			}
+		}
+	}
+	for _, key := range evicted {
+		ws.wakeKey(key)
+	}
+}
+
+func (ws *watches) wakeKey(key kv.EncodedKey) {
+	for w := range ws.byKey[key] {
+		select {
+		case w.changed <- struct{}{}:
+		default:
+		}
+	}
+}

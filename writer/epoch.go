@@ -1,0 +1,126 @@
+package writer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/projection"
+	"github.com/oklog/ulid/v2"
+)
+
+// beginEpoch makes this writer the leader: it reads the log to its end, appends an epoch record there, and reads through
+// that. When it returns nil, every record of earlier epochs is either applied or void for ever. It tries until it
+// succeeds, ctx ends, or the log turns out to be damaged.
+func (s *Sequencer) beginEpoch(ctx context.Context) error {
+	for {
+		begun, err := s.tryEpoch(ctx, s.writer)
+		switch {
+		case begun:
+			s.c.Logger.Info("leading", "epoch", s.c.Projection.Chain().Epoch)
+			s.c.Metrics.EpochBegun()
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case isDamage(err):
+			return err
+		case err != nil:
+			s.c.Logger.Warn("cannot begin an epoch; trying again", "error", err)
+			pause(ctx, retryPause)
+		}
+	}
+}
+
+// tryEpoch appends one epoch record and reports whether it counts.
+func (s *Sequencer) tryEpoch(ctx context.Context, writer ulid.ULID) (begun bool, err error) {
+	if err := s.catchUp(ctx); err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
+	defer cancel()
+	chain := s.c.Projection.Chain()
+	record := &events.Record{Kind: events.KindEpoch, Epoch: chain.Epoch, Previous: chain.Hash, Time: max(s.c.Now(), chain.Time), Writer: writer}
+	at, err := s.c.Log.Append(ctx, events.Append{Kind: record.Kind, Data: record.Encode(), Last: chain.Applied})
+	if errors.Is(err, events.ErrFenced) {
+		return false, nil // the log has grown meanwhile, or says so: read on
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := s.c.Projection.CatchUp(ctx, s.c.Log, at); err != nil {
+		return false, err
+	}
+	return s.c.Projection.Chain().Epoch == at, nil
+}
+
+// catchUp applies what the log has. The bounds are a hint only; the epoch record's fence is what makes sure.
+func (s *Sequencer) catchUp(ctx context.Context) error {
+	asking, cancel := context.WithTimeout(ctx, appendTimeout)
+	_, last, err := s.c.Log.Bounds(asking)
+	cancel()
+	if err != nil {
+		return err
+	}
+	ctx, cancel = context.WithTimeout(ctx, catchUpTimeout) // what was applied by then stays
+	defer cancel()
+	return s.c.Projection.CatchUp(ctx, s.c.Log, last)
+}
+
+// settle finds out what became of a group whose append failed: a new epoch is begun, and what is in the log then was
+// committed, the rest never will be. Requests of a group that is not in the log wait again, before the others.
+func (s *Sequencer) settle(ctx context.Context, g *group, requests []*request) error {
+	s.leading.Store(false)
+	err := s.beginEpoch(ctx)
+	s.land()
+	if err != nil {
+		s.refuse(requests, errUnknownOutcome)
+		return fmt.Errorf("find out the outcome of the record at %d: %w", g.position, err)
+	}
+	switch committed, known := s.outcome(g); {
+	case !known:
+		s.refuse(requests, errUnknownOutcome)
+	case committed:
+		s.answer(requests)
+	default:
+		s.putBack(requests)
+	}
+	return nil
+}
+
+// outcome reports whether the group's record was committed. It is not known if so much has happened since that the ids of
+// that time are no longer kept. A group without commits changed nothing and is decided again.
+func (s *Sequencer) outcome(g *group) (committed, known bool) {
+	if len(g.commits) == 0 {
+		return false, true
+	}
+	s.c.Projection.View(func(v projection.View) {
+		var complete kv.Position
+		_, committed, complete = v.Recent(g.commits[0].ID)
+		known = committed || complete <= g.position
+	})
+	return committed, known
+}
+
+// resign ends this writer's epoch, so that the next leader need not wait. That it fails does no harm.
+func (s *Sequencer) resign(ctx context.Context) error {
+	if _, err := s.tryEpoch(ctx, ulid.ULID{}); err != nil {
+		s.c.Logger.Warn("could not resign", "error", err)
+	}
+	return nil
+}
+
+func isDamage(err error) bool {
+	return errors.Is(err, events.ErrCorrupt) || errors.Is(err, events.ErrGap) || errors.Is(err, events.ErrDiverged) || errors.Is(err, events.ErrNewerFormat)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

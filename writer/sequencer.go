@@ -1,0 +1,239 @@
+// Package writer decides atomics, in one order, and appends what they did to the log: the sequencer.
+//
+// DESIGN.md beside this file has the one invariant and what a crash leaves behind.
+package writer
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/projection"
+	"github.com/oklog/ulid/v2"
+)
+
+// Config is what a sequencer works with.
+type Config struct {
+	Log        events.Log
+	Projection *projection.Projection // only the sequencer applies to it
+	Now        func() kv.Millis       // the leader's clock; must not go back while the process lives
+	NewID      func() ulid.ULID       // random ids; the first names this writer
+	Logger     *slog.Logger
+	Metrics    Metrics // may be nil
+	// Exclusive says that no other process can lead this database. Then an answer that changes nothing (failed checks)
+	// needs no record to prove that this process still led when it was given.
+	Exclusive bool
+}
+
+// Metrics is told what a sequencer does, from its one goroutine.
+type Metrics interface {
+	// Appended: a record with so many commits and bytes was acked after d.
+	Appended(commits, bytes int, d time.Duration)
+	// Conflict: an atomic's checks failed.
+	Conflict()
+	// UnknownOutcome: the outcome of a record had to be found out by a new epoch.
+	UnknownOutcome()
+	// EpochBegun: this writer leads.
+	EpochBegun()
+}
+
+// The bounds of what waits, and of how long.
+const (
+	maxWaiting      = 1 << 16                // requests; a client that is refused here tries again
+	maxWaitingBytes = 256 << 20              // of their keys and values: a quarter of a second of the log's best
+	appendTimeout   = 5 * time.Second        // then the outcome is unknown and a new epoch finds out
+	catchUpTimeout  = time.Minute            // for reading on before a new epoch; then another try reads on from there
+	retryPause      = 200 * time.Millisecond // between tries to begin an epoch on a log that does not answer
+	expiryDelay     = time.Second            // after an expiry, before an idle database records it
+)
+
+// Sequencer leads one database. Run does the work, in one goroutine; Commit hands it requests from any.
+type Sequencer struct {
+	c       Config
+	writer  ulid.ULID
+	leading atomic.Bool
+
+	mu           sync.Mutex
+	waiting      []*request // in the order of their coming
+	waitingBytes int
+	closed       bool          // no request is taken any more
+	wake         chan struct{} // has room for one; filled when waiting or closed change
+	flying       flight
+}
+
+// flight is the record that has been decided and not been applied yet.
+type flight struct {
+	position kv.Position // 0: there is none
+	time     kv.Millis
+}
+
+// New returns a sequencer, which does nothing until Run.
+func New(c Config) *Sequencer {
+	if c.Metrics == nil {
+		c.Metrics = noMetrics{}
+	}
+	return &Sequencer{c: c, writer: c.NewID(), wake: make(chan struct{}, 1)}
+}
+
+// Run leads the database until Close is called and all that waited is answered, or ctx ends. It returns nil after a
+// graceful end, and otherwise why it cannot go on; requests are refused from then on.
+func (s *Sequencer) Run(ctx context.Context) error {
+	err := s.lead(ctx)
+	s.leading.Store(false)
+	s.Close()
+	s.refuse(s.take(), errClosed)
+	return err
+}
+
+func (s *Sequencer) lead(ctx context.Context) error {
+	if err := s.beginEpoch(ctx); err != nil {
+		return err
+	}
+	for {
+		s.leading.Store(true)
+		closing := s.wait(ctx)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.step(ctx); err != nil {
+			return err
+		}
+		if closing && s.idle() {
+			return s.resign(ctx)
+		}
+	}
+}
+
+// Close makes the sequencer refuse new requests, and Run return once those that wait are answered. It does not block.
+func (s *Sequencer) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.signal()
+}
+
+// Leading reports whether the sequencer has begun its epoch and decides requests.
+func (s *Sequencer) Leading() bool { return s.leading.Load() }
+
+// wait blocks until there are requests, an expiry is to be recorded, or the end has come, and reports whether it has.
+func (s *Sequencer) wait(ctx context.Context) (closing bool) {
+	var expiry <-chan time.Time
+	if next := s.nextExpiry(); next != 0 {
+		timer := time.NewTimer(time.Duration(max(next-s.c.Now(), 0))*time.Millisecond + expiryDelay)
+		defer timer.Stop()
+		expiry = timer.C
+	}
+	for {
+		s.mu.Lock()
+		waiting, closed := len(s.waiting), s.closed
+		s.mu.Unlock()
+		if waiting > 0 || closed {
+			return closed
+		}
+		select {
+		case <-s.wake:
+		case <-expiry:
+			return false
+		case <-ctx.Done():
+			return true
+		}
+	}
+}
+
+func (s *Sequencer) nextExpiry() (at kv.Millis) {
+	s.c.Projection.View(func(v projection.View) { at = v.NextExpiry() })
+	return at
+}
+
+// step decides all that waits, as far as it fits into a record, appends the record, and answers. An error ends the reign
+// for good.
+func (s *Sequencer) step(ctx context.Context) error {
+	requests := s.take()
+	var g *group
+	s.c.Projection.View(func(v projection.View) {
+		g = newGroup(v, s.depart(v.Chain()))
+		for i, r := range requests {
+			if !g.add(r) {
+				s.putBack(requests[i:])
+				requests = requests[:i]
+				break
+			}
+		}
+	})
+	err := s.append(ctx, g)
+	if err != nil {
+		s.c.Logger.Warn("the outcome of a record is unknown; a new epoch will tell", "position", g.position, "commits", len(g.commits), "error", err)
+		s.c.Metrics.UnknownOutcome()
+		return s.settle(ctx, g, requests)
+	}
+	s.answer(requests)
+	return nil
+}
+
+// depart begins the flight of the next record and returns its log time. From here on no strong read may show a state
+// later than that without the record: see ReadPoint.
+func (s *Sequencer) depart(after events.Chain) kv.Millis {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flying = flight{position: after.Applied + 1, time: max(s.c.Now(), after.Time)}
+	return s.flying.time
+}
+
+func (s *Sequencer) land() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flying = flight{}
+}
+
+// append puts the group into the log and into the projection. After an error of the log the outcome is unknown. A group
+// without commits is appended if entries have expired since the last record, or to prove that this process leads.
+func (s *Sequencer) append(ctx context.Context, g *group) error {
+	next := s.nextExpiry()
+	if len(g.commits) == 0 && s.c.Exclusive && !expired(next, g.now) {
+		s.land()
+		return nil
+	}
+	chain := s.c.Projection.Chain()
+	record := &events.Record{Kind: events.KindCommits, Epoch: chain.Epoch, Previous: chain.Hash, Time: g.now, Commits: g.commits}
+	sealed, data := events.Seal(g.position, record)
+	started := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
+	defer cancel()
+	if _, err := s.c.Log.Append(ctx, events.Append{Kind: record.Kind, Data: data, Last: chain.Applied, Epoch: chain.Epoch}); err != nil {
+		return err
+	}
+	s.c.Metrics.Appended(len(g.commits), len(data), time.Since(started))
+	if err := s.c.Projection.Apply(sealed); err != nil {
+		return err
+	}
+	s.land()
+	return nil
+}
+
+// ReadPoint is what a strong read has to keep to. The read happens at Now. If it leaves out an entry because it has expired
+// since FlightTime (projection.Snapshot.Hidden), it must have applied the record at Flight: that one was decided while the
+// entry was there.
+type ReadPoint struct {
+	Now        kv.Millis
+	Flight     kv.Position // 0: no record is in flight
+	FlightTime kv.Millis
+}
+
+// ReadPoint returns what a strong read that begins now has to keep to. It is right only where Exclusive is true.
+func (s *Sequencer) ReadPoint() ReadPoint {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return ReadPoint{Now: s.c.Now(), Flight: s.flying.position, FlightTime: s.flying.time}
+}
+
+// noMetrics counts nothing.
+type noMetrics struct{}
+
+func (noMetrics) Appended(int, int, time.Duration) {}
+func (noMetrics) Conflict()                        {}
+func (noMetrics) UnknownOutcome()                  {}
+func (noMetrics) EpochBegun()                      {}
