@@ -26,7 +26,7 @@ const empty = [await kv.atomic().commit(), await kv.atomic().commit()];
 assert.ok(empty[0].ok && empty[1].ok && empty[0].versionstamp < empty[1].versionstamp);
 
 // Keys of every type, lists in both directions and in pages.
-const parts = [new Uint8Array([1]), "s", -2n ** 70n, 3n, -1.5, 4, false, true];
+const parts = [new Uint8Array([1]), "s", -(2n ** 70n), 3n, -1.5, 4, false, true];
 for (const [i, part] of parts.entries()) await kv.set(["part", part], i);
 const list = async (selector, options) => {
   const found = [];
