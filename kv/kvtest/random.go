@@ -104,7 +104,7 @@ func RandomAtomic(r *rand.Rand, m *Model, now kv.Millis) *kv.Atomic {
 	a := &kv.Atomic{}
 	entries := m.Entries(now)
 	if r.IntN(3) == 0 {
-		for range 1 + r.IntN(3) {
+		for range 1 + r.IntN(4) {
 			a.Checks = append(a.Checks, randomCheck(r, entries))
 		}
 	}
@@ -124,7 +124,7 @@ func randomCheck(r *rand.Rand, entries []kv.Entry) kv.Check {
 			check.Versionstamp = &e.Versionstamp
 		}
 	}
-	switch r.IntN(20) {
+	switch r.IntN(15) {
 	case 0:
 		check.Versionstamp = nil
 	case 1:
@@ -214,9 +214,13 @@ func fewOf(kind, n int) any {
 	return big64(int64(n))
 }
 
-// randomExpiry is mostly none, sometimes in the past, often soon.
+// randomExpiry is none half of the time, else in the past, now or soon.
 func randomExpiry(r *rand.Rand, now kv.Millis) kv.Millis {
-	return pick(r, []kv.Millis{0, 0, 0, 0, 1, now - 1, now, now + 1, now + kv.Millis(r.IntN(100)), now + kv.Millis(r.IntN(500))})
+	if r.IntN(2) == 0 {
+		return 0
+	}
+	soon := now + kv.Millis(r.IntN(100))
+	return pick(r, []kv.Millis{1, now, now + 1, soon, soon, soon, now + kv.Millis(r.IntN(500))})
 }
 
 func randomEnqueue(r *rand.Rand, now kv.Millis) kv.Enqueue {
@@ -236,7 +240,7 @@ func RandomRanges(r *rand.Rand, m *Model, now kv.Millis) []kv.Range {
 		bounds = append(bounds, pick(r, entries).Key+"\x00", pick(r, entries).Key+"\xff")
 	}
 	var ranges []kv.Range
-	for range 1 + r.IntN(3) {
+	for range 1 + r.IntN(4) {
 		start, end := pick(r, bounds), pick(r, bounds)
 		switch r.IntN(3) {
 		case 0:
