@@ -86,3 +86,11 @@ func Seal(p kv.Position, r *Record) (Sealed, []byte) {
 	data := r.Encode()
 	return Sealed{Position: p, Hash: sha256.Sum256(data), Size: len(data), Record: r}, data
 }
+
+// CountEffects returns the number of effects of all commits.
+func (r *Record) CountEffects() (n int) {
+	for i := range r.Commits {
+		n += len(r.Commits[i].Effects)
+	}
+	return n
+}
