@@ -98,7 +98,7 @@ func (d *decoder) bufferOrView(tag byte) (any, error) {
 		if buffer.MaxByteLength, err = d.varint(); err != nil {
 			return nil, err
 		}
-		if size > buffer.MaxByteLength {
+		if size > buffer.MaxByteLength || buffer.MaxByteLength > maxSafeInteger {
 			return nil, fmt.Errorf("an ArrayBuffer of %d bytes that says it has at most %d", size, buffer.MaxByteLength)
 		}
 	}
@@ -109,6 +109,8 @@ func (d *decoder) bufferOrView(tag byte) (any, error) {
 	buffer.Data = slices.Clone(b)
 	return d.viewAfter(buffer)
 }
+
+const maxSafeInteger = 1<<53 - 1
 
 // Flags of a view.
 const (

@@ -73,11 +73,15 @@ func (e *encoder) number(f float64) {
 }
 
 func (e *encoder) double(f float64) {
-	bits := math.Float64bits(f)
+	e.buf = binary.LittleEndian.AppendUint64(e.buf, doubleBits(f))
+}
+
+// doubleBits returns the bits of f, for every NaN those that V8 writes; Go's own NaN has others.
+func doubleBits(f float64) uint64 {
 	if math.IsNaN(f) {
-		bits = 0x7ff8_0000_0000_0000
+		return 0x7ff8_0000_0000_0000
 	}
-	e.buf = binary.LittleEndian.AppendUint64(e.buf, bits)
+	return math.Float64bits(f)
 }
 
 // bigint writes whole digits of 64 bits, as V8 does.

@@ -290,7 +290,7 @@ func (e *encoder) buffer(b *ArrayBuffer) error {
 		e.tag(tagBuffer)
 		e.varint(size)
 	} else {
-		if b.MaxByteLength < size {
+		if b.MaxByteLength < size || b.MaxByteLength > maxSafeInteger {
 			return fmt.Errorf("an ArrayBuffer of %d bytes that says it has at most %d", size, b.MaxByteLength)
 		}
 		e.tag(tagResizable)

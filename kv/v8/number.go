@@ -94,5 +94,5 @@ func toFloat16(f float64) uint16 {
 	}
 	fraction, exponent := math.Frexp(a) // a = fraction * 2^exponent, 0.5 <= fraction < 1
 	// A mantissa that rounds up to 2048 carries into the exponent, as it should.
-	return sign | uint16((exponent+13)<<10) + uint16(math.RoundToEven(fraction*2048)) - 1024
+	return sign | uint16((exponent+14)<<10) + uint16(math.RoundToEven(fraction*2048)) - 1024
 }

@@ -176,9 +176,12 @@ func (k ViewKind) AppendElement(b []byte, x any) ([]byte, error) {
 	case k == KindFloat16:
 		return binary.LittleEndian.AppendUint16(b, toFloat16(f)), nil
 	case k == KindFloat32:
+		if math.IsNaN(f) {
+			return binary.LittleEndian.AppendUint32(b, 0x7fc0_0000), nil
+		}
 		return binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(f))), nil
 	case k == KindFloat64:
-		return binary.LittleEndian.AppendUint64(b, math.Float64bits(f)), nil
+		return binary.LittleEndian.AppendUint64(b, doubleBits(f)), nil
 	}
 	return k.appendInteger(b, f)
 }
