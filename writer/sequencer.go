@@ -56,6 +56,7 @@ type Sequencer struct {
 	c       Config
 	writer  ulid.ULID
 	leading atomic.Bool
+	begun   chan struct{} // closed when the first epoch has begun
 
 	mu           sync.Mutex
 	waiting      []*request // in the order of their coming
@@ -76,7 +77,7 @@ func New(c Config) *Sequencer {
 	if c.Metrics == nil {
 		c.Metrics = noMetrics{}
 	}
-	return &Sequencer{c: c, writer: c.NewID(), wake: make(chan struct{}, 1)}
+	return &Sequencer{c: c, writer: c.NewID(), begun: make(chan struct{}), wake: make(chan struct{}, 1)}
 }
 
 // Run leads the database until Close is called and all that waited is answered, or ctx ends. It returns nil after a
@@ -93,6 +94,7 @@ func (s *Sequencer) lead(ctx context.Context) error {
 	if err := s.beginEpoch(ctx); err != nil {
 		return err
 	}
+	close(s.begun)
 	for {
 		s.leading.Store(true)
 		closing := s.wait(ctx)
@@ -115,6 +117,9 @@ func (s *Sequencer) Close() {
 	s.closed = true
 	s.signal()
 }
+
+// Begun returns a channel that is closed once the sequencer leads for the first time.
+func (s *Sequencer) Begun() <-chan struct{} { return s.begun }
 
 // Leading reports whether the sequencer has begun its epoch and decides requests.
 func (s *Sequencer) Leading() bool { return s.leading.Load() }

@@ -1,0 +1,214 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/projection"
+	"github.com/millpondkv/millpond/writer"
+	"github.com/oklog/ulid/v2"
+)
+
+// Database is one open database. Its methods may be called from several goroutines.
+type Database struct {
+	engine *Engine
+	name   string
+
+	opening sync.Mutex
+	opened  atomic.Bool // what follows is set, and stays
+
+	log        *natslog.Log
+	projection *projection.Projection
+	sequencer  *writer.Sequencer
+	store      *projection.Store // nil if the data is in memory
+	observer   *observer
+
+	stopWork context.CancelFunc
+	led      chan struct{}  // closed when the sequencer has ended
+	work     sync.WaitGroup // the sequencer, and the checkpointer
+}
+
+func newDatabase(e *Engine, name string) *Database { return &Database{engine: e, name: name} }
+
+// open opens the database unless it is open. The context bounds how long the caller waits, not the database's life.
+func (d *Database) open(ctx context.Context) error {
+	if d.opened.Load() {
+		return nil
+	}
+	d.opening.Lock()
+	defer d.opening.Unlock()
+	if d.opened.Load() {
+		return nil
+	}
+	log, err := d.openLog(ctx)
+	if err != nil {
+		return err
+	}
+	d.log = log
+	if err := d.load(ctx); err != nil {
+		return err
+	}
+	d.start()
+	d.opened.Store(true)
+	select { // writes wait by themselves; this is for Engine.Ready
+	case <-d.sequencer.Begun():
+	case <-d.led:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+func (d *Database) openLog(ctx context.Context) (*natslog.Log, error) {
+	if d.engine.config.CreateDatabases {
+		return natslog.Create(ctx, d.engine.js, d.name, natslog.Config{Memory: d.engine.config.Memory})
+	}
+	return natslog.Open(ctx, d.engine.js, d.name)
+}
+
+// load brings the projection to the end of the log, from the newest checkpoint on.
+func (d *Database) load(ctx context.Context) (err error) {
+	logger := d.engine.config.Logger.With("database", d.name)
+	began := time.Now()
+	_, end, err := d.log.Bounds(ctx)
+	if err != nil {
+		return err
+	}
+	var skipped error
+	p := projection.New(projection.Options{})
+	if !d.engine.config.Memory {
+		if d.store, err = projection.OpenStore(d.engine.checkpointDir(d.log.ID()), d.log.ID()); err != nil {
+			return err
+		}
+		if p, skipped, err = d.store.Load(end, projection.Options{}); err != nil {
+			return err
+		}
+	}
+	if skipped != nil {
+		logger.Warn("a checkpoint was passed over", "error", skipped)
+	}
+	from := p.Chain().Applied
+	if err := p.CatchUp(ctx, d.log, end); err != nil {
+		return errors.Join(fmt.Errorf("replay the log of %q: %w", d.name, err), p.Close())
+	}
+	d.projection = p
+	d.observer = d.engine.metrics.observe(d.name, p)
+	d.observer.sinceCheckpoint.Store(int64(end-from) * replayedRecord)
+	logger.Info("opened", "position", end, "checkpoint", from, "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// replayedRecord is what a replayed record counts towards the next checkpoint, in bytes: about what it costs to replay
+// one, however small.
+const replayedRecord = 1024
+
+func (d *Database) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	d.stopWork = cancel
+	d.sequencer = writer.New(writer.Config{
+		Log: d.log, Projection: d.projection, Now: d.engine.clock.now, NewID: newID, Metrics: d.observer,
+		Logger: d.engine.config.Logger.With("database", d.name), Exclusive: true,
+	})
+	d.led = make(chan struct{})
+	d.work.Go(func() {
+		defer close(d.led)
+		if err := d.sequencer.Run(ctx); err != nil && ctx.Err() == nil {
+			d.engine.config.Logger.Error("the database takes no writes any more", "database", d.name, "error", err)
+		}
+	})
+	if d.store != nil {
+		d.work.Go(func() { d.checkpoints(ctx) })
+	}
+}
+
+func newID() ulid.ULID { return ulid.MustNew(ulid.Now(), rand.Reader) }
+
+// checkpointEvery is how often the size of the log since the last checkpoint is looked at.
+const checkpointEvery = 5 * time.Second
+
+func (d *Database) checkpoints(ctx context.Context) {
+	ticker := time.NewTicker(checkpointEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		if d.observer.sinceCheckpoint.Load() < d.engine.config.CheckpointBytes {
+			continue
+		}
+		if err := d.checkpoint(ctx); err != nil && ctx.Err() == nil {
+			d.engine.config.Logger.Error("no checkpoint could be taken; the next start will take longer", "database", d.name, "error", err)
+		}
+	}
+}
+
+func (d *Database) checkpoint(ctx context.Context) error {
+	began := time.Now()
+	d.observer.sinceCheckpoint.Store(0)
+	chain, err := d.store.Save(ctx, d.projection)
+	if err != nil {
+		return err
+	}
+	d.engine.config.Logger.Info("took a checkpoint", "database", d.name, "position", chain.Applied, "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// close answers what waits, resigns, and takes a checkpoint.
+func (d *Database) close(ctx context.Context) error {
+	d.sequencer.Close()
+	select {
+	case <-d.led:
+	case <-ctx.Done(): // the log does not answer; what was acked is in it
+	}
+	d.stopWork()
+	d.work.Wait()
+	var err error
+	if d.store != nil && ctx.Err() == nil {
+		err = d.checkpoint(ctx)
+	}
+	d.engine.metrics.forget(d.observer)
+	return errors.Join(err, d.projection.Close())
+}
+
+// ID returns the database's UUID, lowercase and with hyphens.
+func (d *Database) ID() string { return d.log.ID() }
+
+// commitTimeout bounds how long an atomic waits for its answer.
+const commitTimeout = 20 * time.Second
+
+// Commit decides an atomic, which must be valid, and blocks until its record is on disk. Its errors are kv.ErrInvalid,
+// kv.ErrUnavailable and kv.ErrUnknownOutcome.
+func (d *Database) Commit(ctx context.Context, a *kv.Atomic) (kv.CommitResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	return d.sequencer.Commit(ctx, writer.Request{ID: newID(), Atomic: a})
+}
+
+// Read returns the entries of all ranges, which must be valid, from one snapshot that has every commit which was answered
+// before the call. It blocks only if it comes upon an entry that expired after the record that is in flight was decided:
+// until that record is applied.
+func (d *Database) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
+	for {
+		point := d.sequencer.ReadPoint()
+		s := d.projection.Read(ranges, point.Now)
+		if point.Flight <= s.Chain.Applied || s.Hidden <= point.FlightTime {
+			return s.Entries, nil
+		}
+		if err := d.projection.Wait(ctx, point.Flight); err != nil {
+			return nil, kv.Errorf(kv.ErrUnavailable, "The read waited too long for a write; try again.")
+		}
+	}
+}
+
+// Watch returns a watch of keys. It must be closed.
+func (d *Database) Watch(keys []kv.EncodedKey) *projection.Watch {
+	return d.projection.Watch(keys, d.engine.clock.now)
+}

@@ -1,0 +1,109 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// A data directory has
+//
+//	millpond     a line that says what this is and in which format
+//	lock         locked by the process that uses it
+//	nats/        the logs: JetStream's files
+//	checkpoints/ a directory for each database, by its UUID
+const (
+	formatFile = "millpond"
+	formatLine = "millpond data 1"
+	lockFile   = "lock"
+	asideFile  = formatFile + ".tmp"
+)
+
+// directory is a data directory that this process has locked, or a temporary one.
+type directory struct {
+	path      string
+	lock      *flock.Flock // nil for a temporary one
+	temporary bool
+}
+
+func openDirectory(c Config) (*directory, error) {
+	if c.Memory {
+		path, err := os.MkdirTemp("", "millpond-")
+		if err != nil {
+			return nil, fmt.Errorf("make a temporary directory: %w", err)
+		}
+		return &directory{path: path, temporary: true}, nil
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	if err := checkFormat(c.Dir); err != nil {
+		return nil, err
+	}
+	lock := flock.New(filepath.Join(c.Dir, lockFile))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock the data directory: %w", err)
+	}
+	if !locked {
+		return nil, fmt.Errorf("the data directory %s is in use by another millpond process; stop that one, or choose another directory", c.Dir)
+	}
+	d := &directory{path: c.Dir, lock: lock}
+	if err := d.writeFormat(); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+// checkFormat refuses a directory that has something else in it, or data of a newer format.
+func checkFormat(path string) error {
+	line, err := os.ReadFile(filepath.Join(path, formatFile))
+	if err == nil {
+		if got := strings.TrimSpace(string(line)); got != formatLine {
+			return fmt.Errorf("the data directory %s has the format %q; this millpond reads %q, run a newer one", path, got, formatLine)
+		}
+		return nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read the data directory's format: %w", err)
+	}
+	files, err := os.ReadDir(path)
+	if err != nil {
+		return fmt.Errorf("read the data directory: %w", err)
+	}
+	for _, f := range files {
+		if f.Name() != lockFile && f.Name() != asideFile { // those are left by a first start that was interrupted
+			return fmt.Errorf("%s is not empty and not a data directory of millpond (it has no file %q); choose another directory", path, formatFile)
+		}
+	}
+	return nil
+}
+
+// writeFormat marks a new directory. The file is written aside, so that it is there whole or not at all.
+func (d *directory) writeFormat() error {
+	file := filepath.Join(d.path, formatFile)
+	if _, err := os.Stat(file); err == nil {
+		return nil
+	}
+	aside := filepath.Join(d.path, asideFile)
+	if err := os.WriteFile(aside, []byte(formatLine+"\n"), 0o600); err != nil {
+		return fmt.Errorf("mark the data directory: %w", err)
+	}
+	if err := os.Rename(aside, file); err != nil {
+		return fmt.Errorf("mark the data directory: %w", err)
+	}
+	return nil
+}
+
+func (d *directory) nats() string { return filepath.Join(d.path, "nats") }
+
+func (d *directory) close() error {
+	if d.temporary {
+		return os.RemoveAll(d.path)
+	}
+	return d.lock.Unlock()
+}

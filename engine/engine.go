@@ -1,0 +1,201 @@
+// Package engine runs every database of one data directory in this process: an embedded NATS server for the logs, and for
+// each database a sequencer and a projection that it shares with the readers.
+//
+// The command `millpond serve` is an engine behind HTTP.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/natsserver"
+	"github.com/millpondkv/millpond/kv"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config is how an engine runs.
+type Config struct {
+	Dir    string // the data directory; made if it is absent
+	Memory bool   // keep the data in memory instead: Dir is not used, and nothing is left after Close
+
+	// CreateDatabases makes a database when it is first asked for. Without it only those exist that were made before.
+	CreateDatabases bool
+
+	Logger   *slog.Logger
+	Registry prometheus.Registerer // for the metrics; may be nil
+
+	// Now is the wall clock; nil means time.Now. It may go back: the engine's time then stands still.
+	Now func() time.Time
+
+	// A checkpoint is taken when the log has grown by so many bytes since the last one. 0 means 64 MiB. Less makes a
+	// restart after a crash faster and writes more.
+	CheckpointBytes int64
+}
+
+const defaultCheckpointBytes = 64 << 20
+
+// Engine is a set of open databases. Its methods may be called from several goroutines.
+type Engine struct {
+	config  Config
+	dir     *directory
+	nats    *natsserver.Server
+	conn    *nats.Conn
+	js      jetstream.JetStream
+	metrics *metrics
+	clock   clock
+
+	mu        sync.RWMutex
+	databases map[string]*Database // open, or being opened
+	closed    bool
+}
+
+// Open starts an engine and opens all databases of the directory: it blocks until their logs are replayed. It fails if
+// another process uses the directory, and if one of the databases cannot be opened.
+func Open(ctx context.Context, c Config) (*Engine, error) {
+	if c.CheckpointBytes == 0 {
+		c.CheckpointBytes = defaultCheckpointBytes
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	dir, err := openDirectory(c)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{config: c, dir: dir, metrics: newMetrics(c.Registry), databases: map[string]*Database{}}
+	e.clock.wall = c.Now
+	if err := e.start(ctx); err != nil {
+		return nil, errors.Join(err, e.Close(ctx))
+	}
+	return e, nil
+}
+
+func (e *Engine) start(ctx context.Context) (err error) {
+	if e.nats, err = natsserver.Start(e.dir.nats(), e.config.Logger); err != nil {
+		return err
+	}
+	if e.conn, err = e.nats.Connect(); err != nil {
+		return err
+	}
+	if e.js, err = jetstream.New(e.conn); err != nil {
+		return fmt.Errorf("use JetStream: %w", err)
+	}
+	names, err := natslog.List(ctx, e.js)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, err := e.Database(ctx, name); err != nil {
+			return fmt.Errorf("open the database %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Database returns an open database, and makes it first if it is absent and the engine is to do that. It fails with
+// kv.ErrNoDatabase or kv.ErrUnavailable. The name must be a valid one.
+func (e *Engine) Database(ctx context.Context, name string) (*Database, error) {
+	e.mu.RLock()
+	d, ok := e.databases[name]
+	e.mu.RUnlock()
+	if !ok {
+		d = e.place(name)
+	}
+	if d == nil {
+		return nil, kv.Errorf(kv.ErrUnavailable, "The server is stopping; try again.")
+	}
+	// Whoever comes first opens it, and the others wait; after a failure the next one tries again.
+	if err := d.open(ctx); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// place makes room for a database that is not open, or returns nil if the engine is closed.
+func (e *Engine) place(name string) *Database {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if d, ok := e.databases[name]; ok || e.closed {
+		return d
+	}
+	d := newDatabase(e, name)
+	e.databases[name] = d
+	return d
+}
+
+// all returns the databases that are open.
+func (e *Engine) all() (list []*Database) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, d := range e.databases {
+		if d.opened.Load() {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// Ready returns nil if the log can be written and every database has its leader, and otherwise what is amiss.
+func (e *Engine) Ready() error {
+	if err := e.nats.Check(); err != nil {
+		return err
+	}
+	for _, d := range e.all() {
+		if !d.sequencer.Leading() {
+			return fmt.Errorf("the database %q has no leader", d.name)
+		}
+	}
+	return nil
+}
+
+// Close answers what waits, takes a checkpoint of every database, and closes the log. It blocks for that; when ctx ends
+// the checkpoints are given up, which costs nothing but a longer start.
+func (e *Engine) Close(ctx context.Context) error {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	var failed []error
+	for _, d := range e.all() {
+		failed = append(failed, d.close(ctx))
+	}
+	if e.conn != nil {
+		e.conn.Close()
+	}
+	if e.nats != nil {
+		e.nats.Stop()
+	}
+	return errors.Join(append(failed, e.dir.close())...)
+}
+
+// clock is the wall clock, except that it never goes back.
+type clock struct {
+	wall   func() time.Time
+	latest atomic.Int64
+}
+
+func (c *clock) now() kv.Millis {
+	now := c.wall().UnixMilli()
+	for {
+		latest := c.latest.Load()
+		if now <= latest {
+			return kv.Millis(latest)
+		}
+		if c.latest.CompareAndSwap(latest, now) {
+			return kv.Millis(now)
+		}
+	}
+}
+
+func (e *Engine) checkpointDir(id string) string { return filepath.Join(e.dir.path, "checkpoints", id) }
+
+// Dir returns the data directory, or the temporary one of an engine in memory.
+func (e *Engine) Dir() string { return e.dir.path }

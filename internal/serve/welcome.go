@@ -1,0 +1,101 @@
+package serve
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/millpondkv/millpond/engine"
+)
+
+// minTokenLength is denokv's: shorter ones can be guessed.
+const minTokenLength = 12
+
+func (c Config) check() error {
+	if n := len(c.AccessToken); n > 0 && n < minTokenLength {
+		return fmt.Errorf("the access token has %d characters; use at least %d", n, minTokenLength)
+	}
+	for _, char := range c.AccessToken {
+		if char <= ' ' || char > '~' {
+			return errors.New("the access token has a character that cannot stand in an HTTP header; use printable ASCII without spaces")
+		}
+	}
+	return nil
+}
+
+// accessToken is what clients must send.
+type accessToken struct {
+	text string
+	made bool // by this program, so the user has to be told
+}
+
+const tokenFile = "access-token"
+
+// token returns the access token that was configured; or the one that is kept with the data, made when first needed.
+func (c Config) token(e *engine.Engine) (accessToken, error) {
+	if c.AccessToken != "" {
+		return accessToken{text: c.AccessToken}, nil
+	}
+	file := filepath.Join(e.Dir(), tokenFile)
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		text = []byte(newToken() + "\n")
+		err = os.WriteFile(file, text, 0o600)
+	}
+	if err != nil {
+		return accessToken{}, fmt.Errorf("keep the access token: %w", err)
+	}
+	token := strings.TrimSpace(string(text))
+	if err := (Config{AccessToken: token}).check(); err != nil || token == "" {
+		return accessToken{}, fmt.Errorf("the file %s does not hold an access token; delete it and a new one is made", file)
+	}
+	return accessToken{text: token, made: true}, nil
+}
+
+func newToken() string {
+	random := make([]byte, 24)
+	rand.Read(random) // never fails
+	return base64.RawURLEncoding.EncodeToString(random)
+}
+
+// welcome tells a person what to do next.
+func welcome(out io.Writer, c Config, addr net.Addr, token accessToken) {
+	where := "in " + c.Data + ", synced to disk with every commit"
+	if c.Memory {
+		where = "in memory only"
+	}
+	text := "<the access token that this server was given>"
+	if token.made {
+		text = token.text
+	}
+	url := "http://" + reachable(addr)
+	fmt.Fprintf(out, `Millpond serves Deno KV at %s (data %s).
+
+Set the access token where your program runs:
+
+  export DENO_KV_ACCESS_TOKEN=%s
+
+and connect (deno run -A --unstable-kv hello.ts):
+
+  const kv = await Deno.openKv("%s");
+  await kv.set(["users", "alice"], { name: "Alice" });
+  console.log((await kv.get(["users", "alice"])).value);
+
+`, url, where, text, url)
+}
+
+// reachable returns an address that a client on this machine can connect to.
+func reachable(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if ok && tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("localhost:%d", tcp.Port)
+	}
+	return addr.String()
+}
