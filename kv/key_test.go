@@ -103,6 +103,16 @@ func TestEncodeRefuses(t *testing.T) {
 	}
 }
 
+func TestMustEncodePanics(t *testing.T) {
+	defer func() {
+		if err, ok := recover().(error); !ok || !errors.Is(err, kv.ErrInvalid) {
+			t.Errorf("recovered %v, want an ErrInvalid", err)
+		}
+	}()
+	kv.Key{nil}.MustEncode()
+	t.Error("MustEncode returned")
+}
+
 // Bytes that are not the encoding of a key, or not the only one, are refused with the place and the reason.
 func TestDecodeRefuses(t *testing.T) {
 	for _, c := range []struct{ name, hex, want string }{
