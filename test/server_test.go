@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -111,7 +109,8 @@ func (s *server) start() {
 		if !s.running() {
 			s.t.Fatalf("the server ended before it was ready: %v", s.exit)
 		}
-		return s.get("/readyz")
+		_, err := s.get("/readyz")
+		return err
 	})
 }
 
@@ -161,19 +160,8 @@ func (s *server) url(database string) string {
 	return strings.TrimSuffix("http://"+s.addr+"/"+database, "/")
 }
 
-// get reports as an error any answer to a GET but 200.
-func (s *server) get(path string) error {
-	resp, err := http.Get("http://" + s.addr + path)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET %s: status %d: %s", path, resp.StatusCode, body)
-	}
-	return err
-}
+// get returns the body of a page that the server answers with 200.
+func (s *server) get(path string) ([]byte, error) { return fetch("http://" + s.addr + path) }
 
 // eventually calls f until it returns nil and fails the test if that takes too long.
 func eventually(t testing.TB, wait time.Duration, what string, f func(context.Context) error) {
