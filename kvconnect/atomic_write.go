@@ -10,9 +10,7 @@ import (
 
 // atomicWrite answers POST /<name>/atomic_write: checks, mutations and enqueues as one commit.
 func (s *Server) atomicWrite(w *reply, r *http.Request, name string) error {
-	ctx, cancel := context.WithTimeout(r.Context(), s.config.RequestTimeout)
-	defer cancel()
-	db, err := s.open(ctx, r, name)
+	id, err := s.authorize(r)
 	if err != nil {
 		return err
 	}
@@ -25,6 +23,12 @@ func (s *Server) atomicWrite(w *reply, r *http.Request, name string) error {
 		return err
 	}
 	if err := a.Validate(s.now(), s.config.RawKeys); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.config.RequestTimeout)
+	defer cancel()
+	db, err := s.database(ctx, name, id)
+	if err != nil {
 		return err
 	}
 	result, err := db.Commit(ctx, a)

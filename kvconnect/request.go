@@ -46,20 +46,25 @@ func errBodyTooLarge(size int64) error {
 	return failure(http.StatusRequestEntityTooLarge, "the request body has %d bytes or more; at most %d are allowed", size, maxBodySize)
 }
 
-// open returns the database of a data path request, after the checks that need nothing but the headers, in denokv's
-// order: version, token, database id. The body has not been read.
-func (s *Server) open(ctx context.Context, r *http.Request, name string) (Database, error) {
+// authorize checks the headers of a data path request, in denokv's order: version, token, database id. It returns the
+// id that the client expects the database to have.
+func (s *Server) authorize(r *http.Request) (id string, err error) {
 	idHeader, err := versionHeader(r)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if err := s.tokens.checkDataPath(r, s.config.Now()); err != nil {
-		return nil, err
+		return "", err
 	}
-	id := r.Header.Get(idHeader)
+	id = r.Header.Get(idHeader)
 	if !isUUID(id) {
-		return nil, kv.Invalidf("the header %s is not a database id; send the UUID from the metadata", idHeader)
+		return "", kv.Invalidf("the header %s is not a database id; send the UUID from the metadata", strings.ToLower(idHeader))
 	}
+	return id, nil
+}
+
+// database returns the database of a data path request.
+func (s *Server) database(ctx context.Context, name, id string) (Database, error) {
 	db, err := s.config.Databases.Database(ctx, name)
 	if err != nil {
 		return nil, late(ctx, err)
@@ -67,7 +72,7 @@ func (s *Server) open(ctx context.Context, r *http.Request, name string) (Databa
 	if !strings.EqualFold(id, db.ID()) {
 		// 403, so that Deno fetches new metadata and goes on: the database was made anew under the same name.
 		return nil, failure(http.StatusForbidden,
-			"the database %q no longer has the id %s; exchange metadata again", name, id)
+			"the id of the database %q is not, or no longer, %s; exchange metadata again", name, id)
 	}
 	return db, nil
 }

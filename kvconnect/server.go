@@ -27,7 +27,7 @@ type Config struct {
 	// that returns it throw in Deno.
 	RawKeys bool
 
-	// RequestTimeout bounds a metadata exchange, a read and an atomic write, from the first byte of the request's body.
+	// RequestTimeout bounds a metadata exchange, a read and an atomic write, from the end of its body.
 	// A read that takes longer is answered with 503 and an atomic write with its unknown outcome. 0 means 30 seconds.
 	RequestTimeout time.Duration
 

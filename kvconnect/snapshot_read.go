@@ -9,9 +9,7 @@ import (
 
 // snapshotRead answers POST /<name>/snapshot_read: ranges of entries from one snapshot.
 func (s *Server) snapshotRead(w *reply, r *http.Request, name string) error {
-	ctx, cancel := context.WithTimeout(r.Context(), s.config.RequestTimeout)
-	defer cancel()
-	db, err := s.open(ctx, r, name)
+	id, err := s.authorize(r)
 	if err != nil {
 		return err
 	}
@@ -24,6 +22,12 @@ func (s *Server) snapshotRead(w *reply, r *http.Request, name string) error {
 		return err
 	}
 	if err := kv.ValidateRanges(ranges); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.config.RequestTimeout)
+	defer cancel()
+	db, err := s.database(ctx, name, id)
+	if err != nil {
 		return err
 	}
 	entries, err := db.Read(ctx, ranges)

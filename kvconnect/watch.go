@@ -22,7 +22,7 @@ func (s *Server) watch(w *reply, r *http.Request, name string) error {
 	if s.draining.Err() != nil {
 		return errDraining
 	}
-	db, err := s.open(r.Context(), r, name)
+	id, err := s.authorize(r)
 	if err != nil {
 		return err
 	}
@@ -35,6 +35,10 @@ func (s *Server) watch(w *reply, r *http.Request, name string) error {
 		return err
 	}
 	if err := kv.ValidateWatch(keys); err != nil {
+		return err
+	}
+	db, err := s.database(r.Context(), name, id)
+	if err != nil {
 		return err
 	}
 	s.watches.Add(1)
