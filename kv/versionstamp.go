@@ -27,7 +27,7 @@ func NewVersionstamp(p Position, index uint16) (v Versionstamp) {
 // ParseVersionstamp reads 20 hex digits, of either case. It fails with ErrInvalid.
 func ParseVersionstamp(s string) (v Versionstamp, err error) {
 	if n, err := hex.Decode(v[:], []byte(s[:min(len(s), 20)])); err != nil || n != len(v) || len(s) != 20 {
-		return Versionstamp{}, Invalidf("the versionstamp %q is not 20 hex digits", s)
+		return Versionstamp{}, Invalidf("the versionstamp %.40q is not 20 hex digits", s)
 	}
 	return v, nil
 }

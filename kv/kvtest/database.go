@@ -51,6 +51,9 @@ func (s *session) key(parts ...any) kv.EncodedKey {
 // tryCommit commits a and holds the answer to what is true of every one.
 func (s *session) tryCommit(a kv.Atomic) (kv.CommitResult, error) {
 	s.t.Helper()
+	if err := a.Validate(s.now, false); err != nil {
+		s.t.Fatalf("the test is wrong: %v", err)
+	}
 	result, err := s.db.Commit(s.t.Context(), &a)
 	switch {
 	case err != nil && !errors.Is(err, kv.ErrInvalid):
@@ -106,6 +109,9 @@ func (s *session) wantFailed(a kv.Atomic, want ...int) {
 
 func (s *session) read(ranges ...kv.Range) [][]kv.Entry {
 	s.t.Helper()
+	if err := kv.ValidateRanges(ranges); err != nil {
+		s.t.Fatalf("the test is wrong: %v", err)
+	}
 	results, err := s.db.Read(s.t.Context(), ranges)
 	if err != nil {
 		s.t.Fatalf("read: %v", err)

@@ -1,6 +1,7 @@
 package kvtest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -142,5 +143,24 @@ var commitRules = []rule{
 			Enqueues:  []kv.Enqueue{{Payload: val("hello").Data, Deadline: s.now + 1000, KeysIfUndelivered: []kv.EncodedKey{k}}},
 		})
 		s.want(k, 1)
+	}},
+	{"TheLargestAtomicsCommit", func(s *session) { // whatever an implementation adds to each mutation
+		key := s.key("k")
+		var sets, messages kv.Atomic
+		each := kv.MaxAtomicSize/kv.MaxMutations - len(key)
+		for range kv.MaxMutations {
+			m := setSuffix(key, make([]byte, each))
+			m.ExpireAt = s.now + 100
+			sets.Mutations = append(sets.Mutations, m)
+		}
+		sets.Mutations[0].Value.Data = make([]byte, each+kv.MaxAtomicSize-sets.Size())
+		s.commitAtomic(sets)
+
+		const smallest = "\x14" // [0n]
+		e := kv.Enqueue{Deadline: s.now, BackoffSchedule: slices.Repeat([]uint32{kv.MaxBackoff}, kv.MaxBackoffSteps),
+			KeysIfUndelivered: slices.Repeat([]kv.EncodedKey{smallest}, kv.MaxUndeliveredKeys)}
+		e.Payload = val(strings.Repeat("x", kv.MaxAtomicSize/kv.MaxMutations-kv.MaxUndeliveredKeys-4*kv.MaxBackoffSteps-6)).Data
+		messages.Enqueues = slices.Repeat([]kv.Enqueue{e}, kv.MaxMutations)
+		s.commitAtomic(messages)
 	}},
 }
