@@ -30,7 +30,7 @@ const (
 	stale                  // the server did nothing; with a new session it may
 	busy                   // nothing was done; later it may be
 	lost                   // it may have been done; later it may be again
-	garbled                // it may have been done; the answer makes no sense and never will
+	garbled                // it may have been done; the answer does not say, and another one would not either
 )
 
 // failedTry is a failure with its verdict.
@@ -158,6 +158,8 @@ func (c *connection) refused(resp *http.Response) *failedTry {
 		f.verdict, f.kind = stale, kv.ErrUnauthorized
 	case code == http.StatusNotFound:
 		f.kind = kv.ErrNoDatabase
+	case code == http.StatusConflict: // Millpond does not know the outcome either
+		f.verdict, f.kind = garbled, nil
 	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable:
 		f.verdict, f.kind = busy, kv.ErrUnavailable
 	case code >= 500 || code == http.StatusRequestTimeout:
