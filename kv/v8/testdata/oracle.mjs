@@ -1,6 +1,6 @@
 // Decodes and encodes values with the V8 of the runtime that runs it, Node or Deno, for the tests of package v8.
-// It reads {decode: [hex, …], encode: [description, …]} from stdin, all of it, and writes
-// {version, decoded: [description or {error}, …], encoded: [hex or {error}, …]} to stdout.
+// It reads {decode: [hex, …], encode: [description, …], evaluate: [JavaScript, …]} from stdin, all of it, and writes
+// {version, decoded: [description or {error}, …], encoded: [hex or {error}, …], evaluated: [description or {error}, …]}.
 // Descriptions are those of v8test.Describe.
 import process from "node:process";
 import v8 from "node:v8";
@@ -168,4 +168,5 @@ process.stdout.write(JSON.stringify({
   version: process.versions.v8,
   decoded: request.decode.map((hex) => attempt(() => describe(deserialize(Buffer.from(hex, "hex"))))),
   encoded: request.encode.map((d) => attempt(() => Buffer.from(serialize(build(d))).toString("hex"))),
+  evaluated: request.evaluate.map((text) => attempt(() => describe((0, eval)("(" + text + "\n)")))),
 }));
