@@ -37,7 +37,7 @@ func TestBadInput(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if status != r.status || !strings.Contains(string(body), r.words) {
+			if status != r.status || !strings.Contains(strings.ToLower(string(body)), strings.ToLower(r.words)) {
 				t.Errorf("got %d: %s\nwant %d and the words %q", status, body, r.status, r.words)
 			}
 			if len(body) > 500 || bytes.Contains(body, []byte("\n")) {

@@ -74,7 +74,9 @@ func checkMetadata(t *testing.T, m metadata, version int) {
 // Each database has an id of its own, which a restart does not change.
 func TestDatabaseIDs(t *testing.T) {
 	s := startServer(t)
-	ids := func() []string { return []string{dial(t, s.url("")).id, dial(t, s.url("orders")).id, dial(t, s.url("a")).id} }
+	ids := func() []string {
+		return []string{dial(t, s.url("")).id, dial(t, s.url("orders")).id, dial(t, s.url("a")).id}
+	}
 	before := ids()
 	if before[0] == before[1] || before[1] == before[2] || before[0] == before[2] {
 		t.Errorf("databases share an id: %q", before)
@@ -89,18 +91,20 @@ func TestDatabaseIDs(t *testing.T) {
 	}
 }
 
-// With --create-databases=false there are only the default database and those that were made before.
+// With --create-databases=false there are only the databases that were made before.
 func TestCreateDatabasesOff(t *testing.T) {
 	s := startServer(t)
+	dial(t, s.url("")).commit(set(key("a"), js("kept")))
 	dial(t, s.url("orders")).commit(set(key("a"), js("kept")))
 	s.stop()
 	s.args = append(s.args, "--create-databases=false")
 	s.start()
 
-	if got := decode(t, dial(t, s.url("orders")).get(key("a"))); got != "kept" {
-		t.Errorf("got %v, want kept", got)
+	for _, name := range []string{"", "orders"} {
+		if got := decode(t, dial(t, s.url(name)).get(key("a"))); got != "kept" {
+			t.Errorf("database %q: got %v, want kept", name, got)
+		}
 	}
-	dial(t, s.url("")).commit(set(key("a"), js("works")))
 	status, body, err := send(t.Context(), http.DefaultClient, s.url("other"), metadataHeader(), nil)
 	if err != nil || status != http.StatusNotFound || !strings.Contains(string(body), "other") {
 		t.Errorf("got %v, status %d: %s; want 404 and the database's name", err, status, body)

@@ -2,7 +2,6 @@ package test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -105,12 +104,12 @@ func (s *server) start() {
 		s.exit = cmd.Wait()
 		close(exited)
 	}()
-	eventually(s.t, startWait, "the server is ready", func(context.Context) error {
+	eventually(s.t, startWait, "the server is ready", func() bool {
 		if !s.running() {
 			s.t.Fatalf("the server ended before it was ready: %v", s.exit)
 		}
 		_, err := s.get("/readyz")
-		return err
+		return err == nil
 	})
 }
 
@@ -163,22 +162,17 @@ func (s *server) url(database string) string {
 // get returns the body of a page that the server answers with 200.
 func (s *server) get(path string) ([]byte, error) { return fetch("http://" + s.addr + path) }
 
-// eventually calls f until it returns nil and fails the test if that takes too long.
-func eventually(t testing.TB, wait time.Duration, what string, f func(context.Context) error) {
+// eventually asks until the answer is yes and fails the test if that takes too long.
+func eventually(t testing.TB, wait time.Duration, what string, yes func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), wait)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
+	deadline := time.After(wait)
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		err := f(ctx)
-		if err == nil {
-			return
-		}
+	for !yes() {
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("waited %v until %s: %v", wait, what, err)
+		case <-deadline:
+			t.Fatalf("waited %v until %s", wait, what)
 		}
 	}
 }
