@@ -35,25 +35,7 @@ func TestFormatParse(t *testing.T) {
 
 // A text that is already as Format writes it stays as it is.
 func TestFormat(t *testing.T) {
-	texts := []string{
-		`null`, `undefined`, `true`, `false`, `NaN`, `Infinity`, `-Infinity`, `0`, `-0`, `1`, `-1.5`, `1e+21`, `1e-7`,
-		`0.000001`, `123456789012345680000`, `2n`, `-36893488147419103232n`, `""`, `"it's \"so\"\\"`, `"\n\t\u0000\u007f\u2028"`,
-		`"日本 😀"`, `"\ud800x"`, `"\udb40\udc01"`,
-		`[]`, `[1, 2]`, `[1, <1 empty item>, 3, <5 empty items>]`, `[1, <1000 empty items>, 2, name: "x", "a b": 1]`,
-		`[<4294967295 empty items>]`, `{}`, `{ a: 1, $b_2: { 7: [] }, "c d": null, "": 0, "-1": 1 }`, `{ ["__proto__"]: 1 }`,
-		`new Map()`, `new Map([["a", 1], [{}, new Map()]])`, `new Set()`, `new Set([1, "a"])`,
-		`new Date("2024-01-31T12:00:00.500Z")`, `new Date("-000001-01-01T00:00:00.000Z")`, `new Date("+275760-09-13T00:00:00.000Z")`,
-		`new Date("0000-01-01T00:00:00.000Z")`, `new Date(NaN)`, `/a\/b[/]/gi`, `new RegExp("", "")`, `new RegExp("a\n", "g")`,
-		`new Error("")`, `new TypeError("m", { cause: undefined, stack: "s" })`,
-		`new Boolean(false)`, `new Number(-0)`, `new String("x")`, `Object(2n)`,
-		`new Uint8Array([1, 255])`, `new Uint8Array([])`, `new Float32Array([0.10000000149011612, NaN, -0])`,
-		`new BigInt64Array([-1n])`, `new Float16Array([1.5])`, `new Uint8Array([1, 2]).buffer`,
-		`new Int16Array(new Uint8Array([1, 2, 3, 4]).buffer, 2, 1)`, `new DataView(new Uint8Array([1]).buffer, 0, 1)`,
-		`new ArrayBuffer([1], { maxByteLength: 8 })`, `new Uint8Array(new ArrayBuffer([1], { maxByteLength: 8 }))`,
-		`new Float64Array(new Uint8Array([1, 0, 0, 0, 0, 0, 248, 127]).buffer, 0, 1)`,
-		`new Host({ type: "Blob" })`,
-	}
-	for _, want := range texts {
+	for _, want := range formats {
 		v, err := literal.Parse(want)
 		if err != nil {
 			t.Errorf("Parse(%s): %v", want, err)
@@ -67,50 +49,7 @@ func TestFormat(t *testing.T) {
 
 // JavaScript has several ways to write a value.
 func TestParse(t *testing.T) {
-	tests := map[string]string{ // text to what Format makes of it
-		" // a comment\n/* another */ 1 /* after */":        `1`,
-		`{"a": [1, 2.5e3, true, null], "b": {}, }`:          `{ a: [1, 2500, true, null], b: {} }`,
-		`{ b: 1, 'a-b': 2, 3: 4, 0x10: 5, 1.50: 6, b: 7, }`: `{ 3: 4, 16: 5, b: 7, "a-b": 2, "1.5": 6 }`,
-		`{ new: 1, null: 2, __proto__: 3 }`:                 `{ new: 1, null: 2, ["__proto__"]: 3 }`,
-		`[,]`:                                               `[<1 empty item>]`,
-		`[1,,2,]`:                                           `[1, <1 empty item>, 2]`,
-		`[true, null]`:                                      `[true, null]`,
-		`0xff`:                                              `255`,
-		`0XFFn`:                                             `255n`,
-		`0b101`:                                             `5`,
-		`0o17`:                                              `15`,
-		`0x20000000000001`:                                  `9007199254740992`,
-		`1_000_000.5`:                                       `1000000.5`,
-		`1_000n`:                                            `1000n`,
-		`.5`:                                                `0.5`,
-		`5.`:                                                `5`,
-		`-.5E-3`:                                            `-0.0005`,
-		`+1`:                                                `1`,
-		`-Infinity`:                                         `-Infinity`,
-		`1e999`:                                             `Infinity`,
-		`'it\'s "so"'`:                                      `"it's \"so\""`,
-		"`two\nlines \\${x} \\``":                           "\"two\\nlines ${x} `\"",
-		`"\x41\u0042\u{43}\0\v\q\` + "\n" + `d"`:            `"ABC\u0000\u000bqd"`,
-		`"\ud83d\ude00 \uD83D"`:                             `"😀 \ud83d"`,
-		`new Date("2024-01-31")`:                            `new Date("2024-01-31T00:00:00.000Z")`,
-		`new Date("2024-01-31T12:00+01:00")`:                `new Date("2024-01-31T11:00:00.000Z")`,
-		`new Date(1.9)`:                                     `new Date("1970-01-01T00:00:00.001Z")`,
-		`new Date(1e99)`:                                    `new Date(NaN)`,
-		`new Date("+002024-01-31T00:00:00Z")`:               `new Date("2024-01-31T00:00:00.000Z")`,
-		`new Map([[1, 2], [-0, 3], [1, 4], [0, 5], [1n, 6]])`:     `new Map([[1, 4], [0, 5], [1n, 6]])`,
-		`new Set([NaN, NaN, 1n, 1n, {}, {}])`:                     `new Set([NaN, 1n, {}, {}])`,
-		`new Uint8Array(3)`:                                       `new Uint8Array([0, 0, 0])`,
-		`new Uint8Array()`:                                        `new Uint8Array([])`,
-		`new Uint16Array(new Uint8Array([1, 0, 2, 0]).buffer, 2)`: `new Uint16Array(new Uint8Array([1, 0, 2, 0]).buffer, 2, 1)`,
-		`new Uint16Array(new ArrayBuffer(2))`:                     `new Uint16Array([0])`,
-		`new DataView(new ArrayBuffer(1))`:                        `new DataView(new Uint8Array([0]).buffer, 0, 1)`,
-		`RegExp("a", "yg")`:                                       `/a/gy`,
-		`TypeError("m")`:                                          `new TypeError("m")`,
-		`Object("x")`:                                             `new String("x")`,
-		`BigInt(5)`:                                               `5n`,
-		`BigInt("0x10")`:                                          `16n`,
-	}
-	for text, want := range tests {
+	for text, want := range variants {
 		v, err := literal.Parse(text)
 		if err != nil {
 			t.Errorf("Parse(%s): %v", text, err)
