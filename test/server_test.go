@@ -66,6 +66,8 @@ type server struct {
 	t    testing.TB
 	addr string   // 127.0.0.1:port
 	args []string // of every start
+	env  []string // beside that of the tests
+	dir  string   // the working directory; "": that of the tests
 	log  logBuffer
 
 	cmd    *exec.Cmd
@@ -79,22 +81,26 @@ func startServer(t testing.TB, args ...string) *server {
 	t.Helper()
 	s := &server{t: t, addr: freeAddr(t)}
 	s.args = append([]string{"serve", "--data", t.TempDir(), "--addr", s.addr, "--access-token", accessToken}, args...)
-	t.Cleanup(func() {
-		if s.running() {
-			s.stop()
-		}
-		if t.Failed() {
-			t.Logf("log of the server:\n%s", s.log.String())
-		}
-	})
+	t.Cleanup(s.cleanUp)
 	s.start()
 	return s
+}
+
+// cleanUp stops the server if it runs, and shows its log if the test has failed.
+func (s *server) cleanUp() {
+	if s.running() {
+		s.stop()
+	}
+	if s.t.Failed() {
+		s.t.Logf("log of the server:\n%s", s.log.String())
+	}
 }
 
 func (s *server) start() {
 	s.t.Helper()
 	s.cmd = exec.Command(millpond(s.t), s.args...)
-	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
+	s.cmd.Stdout, s.cmd.Stderr, s.cmd.Dir = &s.log, &s.log, s.dir
+	s.cmd.Env = append(os.Environ(), s.env...)
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
