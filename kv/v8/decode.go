@@ -40,8 +40,13 @@ type decoder struct {
 	pos     int // of the next byte to read
 	version byte
 	depth   int
-	objects []any // by the number that references use
+	objects []any  // by the number that references use
+	ascii   string // a copy of data that strings are cut from, if data is short
 }
+
+// maxShared is the size of values whose strings share one copy of the bytes, which spares most allocations. A string that
+// outlives the rest of a longer value would hold on to too much.
+const maxShared = 4096
 
 type formatError string
 
@@ -182,13 +187,24 @@ func (d *decoder) text(tag byte) (string, error) {
 	case err != nil:
 		return "", err
 	case tag == tagLatin1:
-		return fromLatin1(b), nil
+		return d.latin1(b), nil
 	case tag == tagUTF8:
 		return string([]rune(string(b))), nil // each byte that is not UTF-8 becomes U+FFFD
 	case len(b)%2 == 1:
 		return "", formatError("a two-byte string of an odd number of bytes")
 	}
 	return fromUTF16(b), nil
+}
+
+// latin1 returns the string whose units are the bytes of b, which end at d.pos.
+func (d *decoder) latin1(b []byte) string {
+	if len(d.data) > maxShared || !isASCII(b) {
+		return fromLatin1(b)
+	}
+	if d.ascii == "" {
+		d.ascii = string(d.data)
+	}
+	return d.ascii[d.pos-len(b) : d.pos]
 }
 
 // taggedText reads a string with its tag.

@@ -40,7 +40,7 @@ func (d *decoder) elements(n uint32) ([]any, error) {
 	if uint64(n) > uint64(len(d.data)-d.pos) {
 		return nil, errCutOff
 	}
-	elements := make([]any, 0, min(n, 16)) // grows with what is really there
+	elements := make([]any, 0, min(n, 8)) // grows with what is really there
 	for range n {
 		tag, err := d.tag()
 		if err != nil {
@@ -63,9 +63,7 @@ const maxHoles = 8
 // gather moves properties that are elements to elements, as long as few enough holes lie between them, and returns the
 // rest in order. Holes at the end of elements are left out; the array's length tells of them.
 func gather(elements []any, properties []Property) ([]any, []Property) {
-	if !slices.IsSortedFunc(properties, func(a, b Property) int { return compareKeys(a.Key, b.Key) }) {
-		SortProperties(properties)
-	}
+	SortProperties(properties)
 	for len(properties) > 0 {
 		i, ok := ArrayIndex(properties[0].Key)
 		if !ok || uint64(i) > uint64(len(elements)+maxHoles) {

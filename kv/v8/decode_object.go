@@ -43,7 +43,12 @@ func (d *decoder) object(tag byte) (any, error) {
 }
 
 // begin gives v its number.
-func (d *decoder) begin(v any) { d.objects = append(d.objects, v) }
+func (d *decoder) begin(v any) {
+	if d.objects == nil {
+		d.objects = make([]any, 0, 4)
+	}
+	d.objects = append(d.objects, v)
+}
 
 func (d *decoder) reference() (any, error) {
 	n, err := d.uint32()
@@ -66,9 +71,7 @@ func (d *decoder) plainObject() (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.IsSortedFunc(properties, func(a, b Property) int { return compareKeys(a.Key, b.Key) }) {
-		SortProperties(properties)
-	}
+	SortProperties(properties)
 	o.Properties = properties
 	return o, nil
 }
@@ -95,6 +98,9 @@ func (d *decoder) properties(end byte) ([]Property, error) {
 		v, err := d.value()
 		if err != nil {
 			return nil, err
+		}
+		if properties == nil {
+			properties = make([]Property, 0, 8)
 		}
 		properties = append(properties, Property{key, v})
 	}

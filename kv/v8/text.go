@@ -31,17 +31,21 @@ func AppendRune(b []byte, r rune) []byte {
 	return utf8.AppendRune(b, r)
 }
 
+func isASCII(b []byte) bool {
+	var all byte
+	for _, c := range b {
+		all |= c
+	}
+	return all < utf8.RuneSelf
+}
+
 // fromLatin1 returns the string whose units are the bytes of b.
 func fromLatin1(b []byte) string {
-	wide := 0
-	for _, c := range b {
-		wide += int(c >> 7)
-	}
-	if wide == 0 {
+	if isASCII(b) {
 		return string(b)
 	}
 	var s strings.Builder
-	s.Grow(len(b) + wide)
+	s.Grow(len(b) + len(b)/2)
 	for _, c := range b {
 		s.WriteRune(rune(c))
 	}

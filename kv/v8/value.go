@@ -199,6 +199,13 @@ func ArrayIndex(key string) (index uint32, ok bool) {
 
 // SortProperties puts properties in JavaScript's order: array indices ascending, then the others as they are.
 func SortProperties(properties []Property) {
+	indices := false
+	for _, p := range properties {
+		indices = indices || p.Key != "" && p.Key[0] >= '0' && p.Key[0] <= '9'
+	}
+	if !indices { // nearly always
+		return
+	}
 	slices.SortStableFunc(properties, func(a, b Property) int { return compareKeys(a.Key, b.Key) })
 }
 
