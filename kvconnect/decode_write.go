@@ -180,7 +180,7 @@ func appendPacked(to []uint32, packed []byte) ([]uint32, error) {
 	for len(packed) > 0 {
 		v, n := protowire.ConsumeVarint(packed)
 		if n < 0 {
-			return nil, malformed(n)
+			return nil, malformed(protowire.ParseError(n))
 		}
 		to, packed = append(to, uint32(v)), packed[n:]
 	}

@@ -1,6 +1,7 @@
 package kvconnect
 
 import (
+	"errors"
 	"iter"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -83,9 +84,9 @@ func (f field) isNumber(num protowire.Number) bool {
 func fields(message []byte) iter.Seq2[field, error] {
 	return func(yield func(field, error) bool) {
 		for len(message) > 0 {
-			f, n := consumeField(message)
-			if n < 0 {
-				yield(field{}, malformed(n))
+			f, n, err := consumeField(message)
+			if err != nil {
+				yield(field{}, malformed(err))
 				return
 			}
 			message = message[n:]
@@ -96,12 +97,14 @@ func fields(message []byte) iter.Seq2[field, error] {
 	}
 }
 
-// consumeField reads the first field of message. It returns the bytes that it takes, negative as in protowire if it is
-// malformed.
-func consumeField(message []byte) (f field, n int) {
+// consumeField reads the first field of message and returns how many bytes it takes.
+func consumeField(message []byte) (f field, n int, err error) {
 	num, typ, n := protowire.ConsumeTag(message)
 	if n < 0 {
-		return f, n
+		return f, 0, protowire.ParseError(n)
+	}
+	if num > protowire.MaxValidNumber {
+		return f, 0, errFieldNumber
 	}
 	f.num, f.typ = num, typ
 	m := 0
@@ -114,13 +117,15 @@ func consumeField(message []byte) (f field, n int) {
 		m = protowire.ConsumeFieldValue(num, typ, message)
 	}
 	if m < 0 {
-		return f, m
+		return f, 0, protowire.ParseError(m)
 	}
-	return f, n + m
+	return f, n + m, nil
 }
 
-func malformed(n int) error {
-	return kv.Invalidf("the request protobuf is malformed: %v", protowire.ParseError(n))
+var errFieldNumber = errors.New("invalid field number")
+
+func malformed(err error) error {
+	return kv.Invalidf("the request protobuf is malformed: %v", err)
 }
 
 // count returns how many messages the fields 1, 2 and 3 have, at their index. It stops where message is not protobuf.
