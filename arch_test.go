@@ -42,6 +42,7 @@ var arrows = map[string][]string{
 	"cmd":             append([]string{"engine", "service", "client/...", "kv/v8/literal", "internal/..."}, servers...),
 
 	"internal/config":     {},
+	"internal/ndjson":     {"kv", "kv/v8", "kv/v8/literal"},
 	"internal/natsserver": {},
 	"internal/fakeserver": {"kvconnect", "kv", "kv/kvtest"}, // for tests of clients
 	"test":                {},
