@@ -59,3 +59,13 @@ func decode(t testing.TB, e *dp.KvEntry) any {
 	}
 	return value
 }
+
+// lastPart returns the last part of an entry's key, a number.
+func lastPart(t testing.TB, e *dp.KvEntry) int {
+	t.Helper()
+	k, err := kv.EncodedKey(e.Key).Decode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(k[len(k)-1].(float64))
+}
