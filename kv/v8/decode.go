@@ -66,6 +66,10 @@ func (d *decoder) value() (any, error) {
 }
 
 func (d *decoder) tagged(tag byte) (any, error) {
+	tag, err := d.skipCount(tag)
+	if err != nil {
+		return nil, err
+	}
 	switch tag {
 	case tagUndefined:
 		return Undefined, nil
@@ -100,6 +104,20 @@ func (d *decoder) tag() (byte, error) {
 		}
 	}
 	return 0, errCutOff
+}
+
+// skipCount returns the next tag that is no count of objects, which may stand before any value and says nothing.
+func (d *decoder) skipCount(tag byte) (byte, error) {
+	for tag == tagObjectCount {
+		if _, err := d.uint32(); err != nil {
+			return 0, err
+		}
+		var err error
+		if tag, err = d.tag(); err != nil {
+			return 0, err
+		}
+	}
+	return tag, nil
 }
 
 func (d *decoder) varint() (uint64, error) {

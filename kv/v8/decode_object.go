@@ -9,11 +9,6 @@ import (
 // object reads an object after its tag. Each object gets its number, the next index of d.objects, where it begins.
 func (d *decoder) object(tag byte) (any, error) {
 	switch tag {
-	case tagObjectCount:
-		if _, err := d.uint32(); err != nil {
-			return nil, err
-		}
-		return d.value()
 	case tagReference:
 		return d.reference()
 	case tagObject:

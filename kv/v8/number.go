@@ -44,21 +44,28 @@ func DecodeNumeric(data []byte) (Numeric, error) {
 		return Numeric{}, err
 	}
 	d := decoder{data: data, pos: 2, version: version}
-	var n Numeric
-	switch tag, tagErr := d.tag(); {
-	case tagErr != nil:
-		err = tagErr
+	n, err := d.numeric()
+	if err != nil && err != ErrNotNumeric {
+		err = fmt.Errorf("decode V8 number: %w", err)
+	}
+	return n, err
+}
+
+func (d *decoder) numeric() (n Numeric, err error) {
+	tag, err := d.tag()
+	if err == nil {
+		tag, err = d.skipCount(tag)
+	}
+	switch {
+	case err != nil:
 	case tag == tagInt32 || tag == tagUint32 || tag == tagDouble:
 		n.Number, err = d.number(tag)
 	case tag == tagBigint:
 		n.Bigint, err = d.bigint()
 	default:
-		return Numeric{}, ErrNotNumeric
+		err = ErrNotNumeric
 	}
-	if err != nil {
-		return Numeric{}, fmt.Errorf("decode V8 number: %w", err)
-	}
-	return n, nil
+	return n, err
 }
 
 // fromFloat16 and toFloat16 convert IEEE 754 binary16; toFloat16 rounds to the nearest, ties to even.

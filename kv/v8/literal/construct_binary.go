@@ -7,8 +7,8 @@ import (
 	"github.com/millpondkv/millpond/kv/v8"
 )
 
-// maxMade bounds what a length alone can make, in bytes; more than any database stores in a value.
-const maxMade = 1 << 20
+// maxMade bounds what a length alone can make, in bytes. It is the size of the largest value that Deno KV stores.
+const maxMade = 1 << 16
 
 func viewKind(class string) (v8.ViewKind, bool) {
 	for _, kind := range v8.ViewKinds {

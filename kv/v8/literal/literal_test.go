@@ -78,7 +78,7 @@ func TestParseErrors(t *testing.T) {
 		`-x`:                         `line 1, column 2: expected a number, found x`,
 		`"\u12"`:                     `line 1, column 2: expected \xNN, \uNNNN or \u{N…} with hexadecimal digits up to 10ffff`,
 		`new Uint8Array([1, 300])`:   `line 1, column 5: element 1 is 300: it does not fit in a Uint8Array, which takes integers from 0 to 255`,
-		`new Uint8Array(1e9)`:        `line 1, column 5: new Uint8Array takes a length of up to 1048576 bytes in all`,
+		`new Uint8Array(1e9)`:        `line 1, column 5: new Uint8Array takes a length of up to 65536 bytes in all`,
 		`new Map([1])`:               `line 1, column 5: entry 0 of the Map is not of the form [key, value]`,
 		`Date.now()`:                 `line 1, column 1: expected a value, found Date; a string needs quotes`,
 		`fetch("x")`:                 `line 1, column 1: expected a value, found a call of fetch; only constructors such as new Date(…) can be read`,
