@@ -13,13 +13,15 @@ func main() {
 
 // run is the command line without the process around it. It returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRootCommand()
+	running := false
+	root := newRootCommand(&running)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	if err := root.ExecuteContext(ctx); err != nil {
-		return 1
+	err := root.ExecuteContext(ctx)
+	if err != nil && !running {
+		err = &usageError{err} // cobra's, about flags and arguments
 	}
-	return 0
+	return exit(err, stderr)
 }

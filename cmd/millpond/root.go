@@ -1,9 +1,63 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"runtime/debug"
 
-func newRootCommand() *cobra.Command {
-	root := &cobra.Command{Use: "millpond", Short: "Deno KV that you run yourself", SilenceUsage: true}
-	root.AddCommand(newServeCommand())
+	"github.com/spf13/cobra"
+)
+
+// newRootCommand returns the command line. It sets *running when a command begins: errors before that are about usage.
+func newRootCommand(running *bool) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "millpond",
+		Short: "Deno KV that you run yourself",
+		Long: `Deno KV that you run yourself: "millpond serve" is the server, and the other commands read and write any database
+that speaks KV Connect: Millpond's, denokv's or Deno Deploy's.
+
+Keys are written as JavaScript writes them: '["users", 1, 2n, true, new Uint8Array([1, 2])]'. JSON arrays are keys too.
+Values are JavaScript: '{ name: "Alice", born: new Date("1990-01-01") }', 1, 2n, new Map([["a", 1]]), or JSON.
+
+Data goes to stdout, everything else to stderr. Exit codes:
+  0    done
+  1    another error
+  2    the command line is wrong
+  3    a key was not found
+  4    a check failed: the entry is not as it had to be
+  5    the access token was refused
+  6    the server cannot be reached, or is unavailable
+  130  interrupted`,
+		Example: `  millpond serve
+  millpond set '["users", "alice"]' '{ name: "Alice" }'
+  millpond get '["users", "alice"]'
+  millpond list '["users"]' -o json
+  MILLPOND_URL=http://127.0.0.1:4512/orders millpond watch '["next"]'`,
+		Version:           version(),
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRun:  func(*cobra.Command, []string) { *running = true },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.AddCommand(newServeCommand(), newGetCommand(), newSetCommand(), newDelCommand(), newListCommand(), newWatchCommand())
 	return root
+}
+
+// version names the build: the module's version, the commit if it was built in a repository, and Go's version.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	text := info.Main.Version
+	settings := map[string]string{}
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	if commit := settings["vcs.revision"]; commit != "" {
+		text += " commit " + commit[:min(len(commit), 12)]
+		if settings["vcs.modified"] == "true" {
+			text += " modified"
+		}
+	}
+	return text + " " + info.GoVersion
 }

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millpondkv/millpond/client"
+	"github.com/millpondkv/millpond/internal/config"
+)
+
+// connection is what every command needs to reach its database.
+type connection struct {
+	URL         string        `config:"url" env:"DENO_KV_URL" default:"http://127.0.0.1:4512" help:"the database; with Millpond its name is the path, as in http://127.0.0.1:4512/orders"`
+	AccessToken string        `config:"access-token" env:"DENO_KV_ACCESS_TOKEN" secret:"true" help:"the server's access token; other users of this machine can see flags, so better use a variable or a file"`
+	Timeout     time.Duration `config:"timeout" default:"30s" help:"give up after this time, 0 is never; list and watch go on as long as they are answered"`
+
+	loader *config.Loader
+}
+
+func bindConnection(cmd *cobra.Command) *connection {
+	c := &connection{}
+	c.loader = config.Bind(cmd.Flags(), c)
+	return c
+}
+
+// do opens the database and calls f with it. The context ends with an interrupt. Once f runs there is no timeout; see
+// bounded.
+func (c *connection) do(cmd *cobra.Command, f func(context.Context, *client.DB) error) error {
+	if err := c.loader.Load(os.LookupEnv); err != nil {
+		return &usageError{err}
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+	defer stop()
+	err := c.open(ctx, f)
+	if advice := c.advice(err); advice != "" {
+		return fmt.Errorf("%w\n%s", err, advice)
+	}
+	return err
+}
+
+func (c *connection) open(ctx context.Context, f func(context.Context, *client.DB) error) error {
+	opening, cancel := c.bounded(ctx)
+	defer cancel()
+	db, err := client.Open(opening, c.URL, client.WithAccessToken(c.AccessToken))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return f(ctx, db)
+}
+
+// bounded returns ctx with the timeout.
+func (c *connection) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.Timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, c.Timeout)
+}
