@@ -81,8 +81,10 @@ func (d *Database) load(ctx context.Context) (err error) {
 		return err
 	}
 	var skipped error
-	p := projection.New(projection.Options{})
-	if !d.engine.config.Memory {
+	var p *projection.Projection
+	if d.engine.config.Memory {
+		p = projection.New(projection.Options{})
+	} else {
 		if d.store, err = projection.OpenStore(d.engine.checkpointDir(d.log.ID()), d.log.ID()); err != nil {
 			return err
 		}
@@ -198,7 +200,10 @@ func (d *Database) Commit(ctx context.Context, a *kv.Atomic) (kv.CommitResult, e
 func (d *Database) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
 	for {
 		point := d.sequencer.ReadPoint()
-		s := d.projection.Read(ranges, point.Now)
+		s, err := d.projection.Read(ranges, point.Now)
+		if err != nil {
+			return nil, errStopping
+		}
 		if point.Flight <= s.Chain.Applied || s.Hidden <= point.FlightTime {
 			return s.Entries, nil
 		}

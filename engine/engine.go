@@ -111,7 +111,7 @@ func (e *Engine) Database(ctx context.Context, name string) (*Database, error) {
 		d = e.place(name)
 	}
 	if d == nil {
-		return nil, kv.Errorf(kv.ErrUnavailable, "The server is stopping; try again.")
+		return nil, errStopping
 	}
 	// Whoever comes first opens it, and the others wait; after a failure the next one tries again.
 	if err := d.open(ctx); err != nil {
@@ -119,6 +119,8 @@ func (e *Engine) Database(ctx context.Context, name string) (*Database, error) {
 	}
 	return d, nil
 }
+
+var errStopping = kv.Errorf(kv.ErrUnavailable, "The server is stopping; try again.")
 
 // place makes room for a database that is not open, or returns nil if the engine is closed.
 func (e *Engine) place(name string) *Database {

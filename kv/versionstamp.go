@@ -53,4 +53,11 @@ func MillisOf(t time.Time) Millis { return Millis(t.UnixMilli()) }
 // Time returns m as a time in UTC.
 func (m Millis) Time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 
+// Until returns how long it is from now to m: 0 if m has passed, and at most a century, so that a timer for a time that is
+// further away than a time.Duration can hold does not fire at once.
+func (m Millis) Until(now Millis) time.Duration {
+	const century = Millis(100 * 365 * 24 * 3_600_000)
+	return time.Duration(min(max(m-now, 0), century)) * time.Millisecond
+}
+
 func (m Millis) String() string { return m.Time().Format("2006-01-02T15:04:05.000Z") }

@@ -15,7 +15,7 @@ import (
 // and is called by one goroutine only.
 type cut struct {
 	chain  events.Chain
-	recent recentCommits // its lists, without the index
+	recent recentCommits // its records, which never change in place, without the index
 
 	next  string // keys before this one have been read; all keys if done
 	done  bool
@@ -37,7 +37,6 @@ func (p *Projection) startCut() *cut {
 		c.chain = p.chain
 		c.recent = p.recent
 		c.recent.stamps = nil
-		c.recent.records = slices.Clone(p.recent.records)
 		p.cut = c
 		return nil
 	})

@@ -63,7 +63,10 @@ func New(o Options) *Projection {
 	return p
 }
 
-// Close frees the memory. Nothing may be called after it.
+// ErrClosed is what a projection answers after Close.
+var ErrClosed = errors.New("the projection is closed")
+
+// Close frees the memory. Reads and watches that are not done yet fail with ErrClosed; whoever applies must have ended.
 func (p *Projection) Close() error { return p.entries.Close() }
 
 // applyBatch bounds how many effects are applied, and how many expired entries evicted, under one hold of the lock; a

@@ -1,6 +1,8 @@
 package projection
 
 import (
+	"errors"
+
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/tidwall/buntdb"
@@ -16,10 +18,10 @@ type Snapshot struct {
 }
 
 // Read returns the entries of all ranges from one snapshot, without those that have expired by now or by log time,
-// whichever is later.
-func (p *Projection) Read(ranges []kv.Range, now kv.Millis) Snapshot {
+// whichever is later. It fails with ErrClosed only.
+func (p *Projection) Read(ranges []kv.Range, now kv.Millis) (Snapshot, error) {
 	s := Snapshot{Entries: make([][]kv.Entry, len(ranges))}
-	p.View(func(v View) {
+	err := p.View(func(v View) {
 		s.Chain = v.Chain()
 		filter := expiryFilter{now: now, logTime: s.Chain.Time}
 		for i, r := range ranges {
@@ -27,7 +29,7 @@ func (p *Projection) Read(ranges []kv.Range, now kv.Millis) Snapshot {
 		}
 		s.Hidden = filter.hidden
 	})
-	return s
+	return s, err
 }
 
 // View is the state at one position. It is valid only in the function that Projection.View gives it to.
@@ -37,17 +39,20 @@ type View struct {
 }
 
 // View calls f with the state, which does not move meanwhile: f must be brief, and must not apply or wait.
-func (p *Projection) View(f func(View)) {
-	p.view(func(tx *buntdb.Tx) { f(View{p: p, tx: tx}) })
+// It fails with ErrClosed only, and has not called f then.
+func (p *Projection) View(f func(View)) error {
+	return p.view(func(tx *buntdb.Tx) { f(View{p: p, tx: tx}) })
 }
 
-func (p *Projection) view(f func(*buntdb.Tx)) {
-	if err := p.entries.View(func(tx *buntdb.Tx) error { f(tx); return nil }); err != nil {
-		panic(err) // only after Close
+func (p *Projection) view(f func(*buntdb.Tx)) error {
+	err := p.entries.View(func(tx *buntdb.Tx) error { f(tx); return nil })
+	if errors.Is(err, buntdb.ErrDatabaseClosed) {
+		return ErrClosed
 	}
+	return err
 }
 
-// Chain returns how far the log has been folded in.
+// Chain returns how far the log has been folded in; the zero Chain after Close.
 func (p *Projection) Chain() (c events.Chain) {
 	p.View(func(v View) { c = v.Chain() })
 	return c

@@ -13,7 +13,7 @@ type recentCommits struct {
 	mostTime    kv.Millis
 
 	stamps   map[ulid.ULID]kv.Versionstamp
-	records  []recentRecord // oldest first
+	records  []recentRecord // oldest first; never written to but at its end, so that a checkpoint can read a copy of the slice
 	commits  int            // in records
 	complete kv.Position    // every commit from this position on is here
 }
@@ -50,10 +50,8 @@ func (r *recentCommits) add(p kv.Position, record *events.Record) {
 }
 
 func (r *recentCommits) addRecord(record recentRecord) {
-	for i, id := range record.ids {
-		if _, again := r.stamps[id]; !again { // the first answer is the one that counts
-			r.stamps[id] = kv.NewVersionstamp(record.position, uint16(i))
-		}
+	for i, id := range record.ids { // should one come twice, the last counts: so it does not matter when the first is dropped
+		r.stamps[id] = kv.NewVersionstamp(record.position, uint16(i))
 	}
 	r.records = append(r.records, record)
 	r.commits += len(record.ids)
@@ -66,7 +64,6 @@ func (r *recentCommits) dropOldest() {
 			delete(r.stamps, id)
 		}
 	}
-	r.records[0] = recentRecord{}
 	r.records = r.records[1:]
 	r.commits -= len(oldest.ids)
 	r.complete = oldest.position + 1

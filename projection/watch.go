@@ -17,6 +17,7 @@ type Watch struct {
 	now        func() kv.Millis
 	changed    chan struct{} // has room for one: changes that nobody has taken yet become one
 	nextExpiry kv.Millis     // the first among the entries that Next returned last; 0: none
+	passed     kv.Millis     // the latest expiry that has been reported: no entry comes back if the clock does not follow
 }
 
 // Watch returns a watch of the given keys, with now as the clock by which entries expire. It must be closed.
@@ -25,33 +26,36 @@ func (p *Projection) Watch(keys []kv.EncodedKey, now func() kv.Millis) *Watch {
 	for _, key := range keys {
 		w.ranges = append(w.ranges, kv.Range{Start: key, End: key + "\x00", Limit: 1})
 	}
+	w.changed <- struct{}{} // for the first call of Next; put there before anybody else can fill the room
 	p.watches.add(w)
-	w.changed <- struct{}{}
 	return w
 }
 
 // Next blocks until one of the keys may have changed since the last call, at first not at all, and returns the entries of
-// all keys, in their order and from one snapshot. When ctx ends it returns ctx.Err(), and the next call loses nothing.
+// all keys, in their order and from one snapshot. When ctx ends it returns ctx.Err(), and the next call loses nothing. After
+// the projection's Close it returns ErrClosed.
 func (w *Watch) Next(ctx context.Context) ([]kv.Entry, error) {
 	var expired <-chan time.Time
 	if w.nextExpiry != 0 {
-		timer := time.NewTimer(time.Duration(max(w.nextExpiry-w.now(), 0)) * time.Millisecond)
+		timer := time.NewTimer(w.nextExpiry.Until(w.now()))
 		defer timer.Stop()
 		expired = timer.C
 	}
-	var expiry kv.Millis
 	select {
 	case <-w.changed:
 	case <-expired:
-		expiry = w.nextExpiry
+		w.passed = w.nextExpiry
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	return w.read(max(w.now(), expiry)), nil
+	return w.read()
 }
 
-func (w *Watch) read(now kv.Millis) []kv.Entry {
-	snapshot := w.p.Read(w.ranges, now)
+func (w *Watch) read() ([]kv.Entry, error) {
+	snapshot, err := w.p.Read(w.ranges, max(w.now(), w.passed))
+	if err != nil {
+		return nil, err
+	}
 	w.nextExpiry = 0
 	list := make([]kv.Entry, len(w.keys))
 	for i, key := range w.keys {
@@ -64,7 +68,7 @@ func (w *Watch) read(now kv.Millis) []kv.Entry {
 			w.nextExpiry = at
 		}
 	}
-	return list
+	return list, nil
 }
 
 // Close ends the watch.

@@ -55,7 +55,8 @@ func (r *rig) Commit(ctx context.Context, a *kv.Atomic) (kv.CommitResult, error)
 }
 
 func (r *rig) Read(_ context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
-	return r.projection.Read(ranges, kv.Millis(r.now.Load())).Entries, nil
+	s, err := r.projection.Read(ranges, kv.Millis(r.now.Load()))
+	return s.Entries, err
 }
 
 func (r *rig) SetNow(now kv.Millis) { r.now.Store(int64(now)) }

@@ -128,7 +128,7 @@ func (s *Sequencer) Leading() bool { return s.leading.Load() }
 func (s *Sequencer) wait(ctx context.Context) (closing bool) {
 	var expiry <-chan time.Time
 	if next := s.nextExpiry(); next != 0 {
-		timer := time.NewTimer(time.Duration(max(next-s.c.Now(), 0))*time.Millisecond + expiryDelay)
+		timer := time.NewTimer(next.Until(s.c.Now()) + expiryDelay)
 		defer timer.Stop()
 		expiry = timer.C
 	}
