@@ -41,9 +41,10 @@ func TestDecodeLenient(t *testing.T) {
 		"ff0f 00 00 4902":                             `1`, // padding
 		"ff0f 3f05 4902":                              `1`, // a count of objects
 		"ff0f 55 ffffffff0f":                          `4294967295`,
-		"ff0f 5304 f0908041":                          `"���A"`, // V8 makes one U+FFFD of the three bytes
+		"ff0f 5304 f0908041":                          `"�A"`,
 		"ff0f 5306 c3a9e697a5 41":                     `"é日A"`,
-		"ff0f 5a01":                                   `0n`, // -0n
+		"ff0f 5a11 0000000000000000":                  `0n`, // -0n
+		"ff0f 49 82808080f0":                          `1`,  // more than 32 bits
 		"ff0f 5a02 05":                                `5n`, // digits that are not whole
 		"ff0f 44 000000000000f83f":                    `new Date("1970-01-01T00:00:00.001Z")`,
 		"ff0f 41 02 4902 4904 4906 4902 24 01 02":     `[1, 2, <1 empty item>, 1]`,
@@ -78,9 +79,9 @@ func TestDecodeErrors(t *testing.T) {
 		"ff0f 49":                                "the value is cut off",
 		"ff0f 22 05 61":                          "the value is cut off",
 		"ff0f 22 ffffffffffffffffff01":           "the value is cut off",
-		"ff0f 22 ffffffffffffffffffff01":         "a number of more than 64 bits",
-		"ff0f 49 ffffffffff01":                   "a number of more than 32 bits where the format has 32",
+		"ff10 22 ffffffffffffffffffff01":         "a length of more than 64 bits",
 		"ff0f 63 03 616161":                      "a two-byte string of an odd number of bytes",
+		"ff0f 5a01":                              "a negative bigint without digits",
 		"ff0f 7f":                                "unknown tag 0x7f",
 		"ff0f 2d":                                "unknown tag 0x2d",
 		"ff0f 5e 00":                             "a reference to object 0 of 0",

@@ -120,24 +120,34 @@ func (d *decoder) skipCount(tag byte) (byte, error) {
 	return tag, nil
 }
 
+// varint reads a length of bytes, which has 64 bits since version 16.
 func (d *decoder) varint() (uint64, error) {
+	if d.version < 16 {
+		n, err := d.uint32()
+		return uint64(n), err
+	}
 	n, size := binary.Uvarint(d.data[d.pos:])
 	if size == 0 {
 		return 0, errCutOff
 	}
 	if size < 0 {
-		return 0, formatError("a number of more than 64 bits")
+		return 0, formatError("a length of more than 64 bits")
 	}
 	d.pos += size
 	return n, nil
 }
 
+// uint32 reads a varint of 32 bits. Like V8 it drops the bits beyond and stops after five bytes, save at the end of data.
 func (d *decoder) uint32() (uint32, error) {
-	n, err := d.varint()
-	if err == nil && n > math.MaxUint32 {
-		err = formatError("a number of more than 32 bits where the format has 32")
+	var n uint32
+	for i, b := range d.data[d.pos:] {
+		n |= uint32(b&0x7f) << (7 * i)
+		if b < 0x80 || i == 4 && d.pos+5 < len(d.data) {
+			d.pos += i + 1
+			return n, nil
+		}
 	}
-	return uint32(n), err
+	return 0, errCutOff
 }
 
 // bytes returns the next n bytes, still in data.
@@ -186,6 +196,9 @@ func (d *decoder) bigint() (*big.Int, error) {
 	if err != nil {
 		return nil, err
 	}
+	if bitfield == 1 {
+		return nil, formatError("a negative bigint without digits")
+	}
 	magnitude := slices.Clone(b)
 	slices.Reverse(magnitude)
 	n := new(big.Int).SetBytes(magnitude)
@@ -207,7 +220,7 @@ func (d *decoder) text(tag byte) (string, error) {
 	case tag == tagLatin1:
 		return d.latin1(b), nil
 	case tag == tagUTF8:
-		return string([]rune(string(b))), nil // each byte that is not UTF-8 becomes U+FFFD
+		return fromUTF8(b), nil
 	case len(b)%2 == 1:
 		return "", formatError("a two-byte string of an odd number of bytes")
 	}

@@ -148,6 +148,9 @@ func (d *decoder) viewAfter(buffer *ArrayBuffer) (any, error) {
 		return nil, formatError("a view and its buffer of which only one is resizable")
 	}
 	view := &View{Kind: ViewKind(kind[0]), Buffer: buffer, Offset: int(offset), Length: int(size)}
+	if err := view.check(); err != nil {
+		return nil, err
+	}
 	if flags&flagTracking != 0 {
 		view.Tracking, view.Length = true, 0
 	}

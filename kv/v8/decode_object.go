@@ -232,11 +232,11 @@ func (d *decoder) errorObject() (*Error, error) {
 	e := &Error{Name: "Error"}
 	d.begin(e)
 	for {
-		tag, err := d.tag()
+		b, err := d.bytes(1)
 		if err != nil {
 			return nil, err
 		}
-		switch tag {
+		switch tag := b[0]; tag {
 		case errorEnd:
 			return e, nil
 		case errorMessage:

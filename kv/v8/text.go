@@ -68,6 +68,23 @@ func fromUTF16(b []byte) string {
 	return string(s)
 }
 
+// fromUTF8 returns b with U+FFFD for each part that is not UTF-8, by the same parts as V8 and the web: as much as could
+// begin a character, or else a byte.
+func fromUTF8(b []byte) string {
+	s := make([]byte, 0, len(b))
+	for len(b) > 0 {
+		r, size := utf8.DecodeRune(b)
+		if r == utf8.RuneError && size == 1 {
+			for size < len(b) && !utf8.FullRune(b[:size+1]) {
+				size++
+			}
+		}
+		s = utf8.AppendRune(s, r)
+		b = b[size:]
+	}
+	return string(s)
+}
+
 // measure returns how many units s has and whether each of them fits in a byte. It is not ok if s is not WTF-8.
 func measure(s string) (units int, latin1, ok bool) {
 	latin1 = true
