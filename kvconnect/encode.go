@@ -17,8 +17,8 @@ import (
 // pieceSize is how many bytes of an answer are gathered before they are written.
 const pieceSize = 16 << 10
 
-// pieces has *[]byte of a capacity of pieceSize or a little more.
-var pieces = sync.Pool{New: func() any { return new(make([]byte, 0, pieceSize)) }}
+// pieces has *[]byte with room for a piece and the key of another entry.
+var pieces = sync.Pool{New: func() any { return new(make([]byte, 0, pieceSize+kv.MaxReadKeySize+64)) }}
 
 // pieceWriter writes an answer's messages. After a write has failed, because the client has gone, it writes no more.
 type pieceWriter struct {
@@ -27,14 +27,12 @@ type pieceWriter struct {
 	err   error
 }
 
-// spill writes what has been gathered if there is a piece of it, so that at least room for small fields is left.
-func (w *pieceWriter) spill(limit int) {
-	if len(w.piece) > limit && w.err == nil {
+// flush writes what has been gathered.
+func (w *pieceWriter) flush() {
+	if w.err == nil {
 		_, w.err = w.to.Write(w.piece)
 	}
-	if len(w.piece) > limit {
-		w.piece = w.piece[:0]
-	}
+	w.piece = w.piece[:0]
 }
 
 // writeReadOutput sends a SnapshotReadOutput with these ranges.
@@ -56,7 +54,7 @@ func writeReadOutput(to http.ResponseWriter, ranges [][]kv.Entry) {
 	}
 	w.piece = appendNumber(w.piece, readOutputStrong, 1)
 	w.piece = appendNumber(w.piece, readOutputStatus, statusReadSuccess)
-	w.spill(0)
+	w.flush()
 	*buffer = w.piece
 	pieces.Put(buffer)
 }
@@ -108,7 +106,7 @@ func writeWatchFrame(to http.ResponseWriter, entries []kv.Entry) error {
 			w.entry(e)
 		}
 	}
-	w.spill(0)
+	w.flush()
 	*buffer = w.piece
 	pieces.Put(buffer)
 	return w.err
@@ -144,13 +142,13 @@ func (w *pieceWriter) entry(e *kv.Entry) {
 	w.piece = append(w.piece, e.Versionstamp[:]...)
 }
 
-// data writes a value: a small one by way of the piece, a large one past it.
+// data writes a value: if it fits by way of the piece, otherwise past it.
 func (w *pieceWriter) data(data []byte) {
 	if len(w.piece)+len(data) <= pieceSize {
 		w.piece = append(w.piece, data...)
 		return
 	}
-	w.spill(0)
+	w.flush()
 	if w.err == nil {
 		_, w.err = w.to.Write(data)
 	}
