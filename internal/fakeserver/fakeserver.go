@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -68,11 +69,11 @@ func (s *Server) Intercept(f func(http.ResponseWriter, *http.Request) bool) {
 	s.intercept = f
 }
 
-// Requests returns how many requests have come to the path.
-func (s *Server) Requests(path string) int {
+// Requests returns how many requests have come to paths that end so.
+func (s *Server) Requests(suffix string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(slices.DeleteFunc(slices.Clone(s.requests), func(p string) bool { return p != path }))
+	return len(slices.DeleteFunc(slices.Clone(s.requests), func(p string) bool { return !strings.HasSuffix(p, suffix) }))
 }
 
 // SetNow stops the clock of the database.
