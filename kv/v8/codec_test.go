@@ -21,7 +21,7 @@ import (
 // What Encode writes, Decode reads back as it was, identities included.
 func TestRoundTrip(t *testing.T) {
 	g := v8test.Generator{Rand: rand.New(rand.NewPCG(4, 0)), Float16: true}
-	for range 20_000 {
+	for range 5_000 {
 		v := g.Value(5)
 		data := encode(t, v)
 		got, err := v8.Decode(data)
@@ -44,7 +44,7 @@ func TestDecodeLenient(t *testing.T) {
 		"ff0f 5304 f0908041":                          `"�A"`,
 		"ff0f 5306 c3a9e697a5 41":                     `"é日A"`,
 		"ff0f 5a11 0000000000000000":                  `0n`, // -0n
-		"ff0f 49 82808080f0":                          `1`,  // more than 32 bits
+		"ff0f 49 82808080f0 00":                       `1`,  // more than 32 bits
 		"ff0f 5a02 05":                                `5n`, // digits that are not whole
 		"ff0f 44 000000000000f83f":                    `new Date("1970-01-01T00:00:00.001Z")`,
 		"ff0f 41 02 4902 4904 4906 4902 24 01 02":     `[1, 2, <1 empty item>, 1]`,

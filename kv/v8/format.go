@@ -7,7 +7,7 @@ import "fmt"
 const (
 	headerMark   = 0xff
 	oldestFormat = 13
-	writeFormat  = 15 // what Node 18 to 24 and every Deno can read
+	writeFormat  = 15 // what Node 18 and later and Deno can read
 	newestFormat = 16
 )
 

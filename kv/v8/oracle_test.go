@@ -23,7 +23,7 @@ func TestEngines(t *testing.T) {
 }
 
 func compareWithEngine(t *testing.T, engine v8test.Engine) {
-	const seed, count = 1, 3000
+	const seed, count = 1, 2000
 	g := v8test.Generator{Rand: rand.New(rand.NewPCG(seed, 0)), Float16: engine.Float16}
 	var questions v8test.Questions
 	for range count {
@@ -127,7 +127,7 @@ func TestEnginesReadDamaged(t *testing.T) {
 }
 
 func compareDamaged(t *testing.T, engine v8test.Engine, lenient ...string) {
-	const seed, count = 6, 6000
+	const seed, count = 6, 4000
 	const damage = "\x00\x01\x02\x04\x10\x80\xff_0TFINZS\"c^o{aA$@DyxnzsR;:',B~V?Wdhr."
 	g := v8test.Generator{Rand: rand.New(rand.NewPCG(seed, 0)), Float16: engine.Float16}
 	var questions v8test.Questions

@@ -31,7 +31,7 @@ func compareWithEngine(t *testing.T, engine v8test.Engine) {
 	for text := range variants {
 		add(text)
 	}
-	for range 5000 {
+	for range 3_000 {
 		add(literal.Format(g.Value(3)))
 	}
 

@@ -18,7 +18,7 @@ import (
 // What Format writes, on one line or on several, Parse reads back.
 func TestFormatParse(t *testing.T) {
 	g := v8test.Generator{Rand: rand.New(rand.NewPCG(2, 0)), Acyclic: true, Float16: true}
-	for range 20_000 {
+	for range 5_000 {
 		v := g.Value(4)
 		want := v8test.DescribeTree(v)
 		for _, text := range []string{literal.Format(v), literal.FormatIndent(v)} {
@@ -149,7 +149,7 @@ func TestFormatIndent(t *testing.T) {
 // The text of a key is a literal of the same key.
 func TestParseKey(t *testing.T) {
 	g := v8test.Generator{Rand: rand.New(rand.NewPCG(3, 0))}
-	for range 10_000 {
+	for range 3_000 {
 		var key kv.Key
 		for range g.Rand.IntN(5) {
 			key = append(key, keyPart(&g))
