@@ -10,11 +10,7 @@ import (
 
 // atomicWrite answers POST /<name>/atomic_write: checks, mutations and enqueues as one commit.
 func (s *Server) atomicWrite(w *reply, r *http.Request, name string) error {
-	id, err := s.authorize(r)
-	if err != nil {
-		return err
-	}
-	body, err := readBody(r)
+	id, body, err := s.receive(r)
 	if err != nil {
 		return err
 	}

@@ -46,8 +46,18 @@ func errBodyTooLarge(size int64) error {
 	return failure(http.StatusRequestEntityTooLarge, "the request body has %d bytes or more; at most %d are allowed", size, maxBodySize)
 }
 
+// receive returns what every data path request brings: the id that its client expects the database to have, and its
+// body. The body is read only once the headers are good.
+func (s *Server) receive(r *http.Request) (id string, body []byte, err error) {
+	if id, err = s.authorize(r); err != nil {
+		return "", nil, err
+	}
+	body, err = readBody(r)
+	return id, body, err
+}
+
 // authorize checks the headers of a data path request, in denokv's order: version, token, database id. It returns the
-// id that the client expects the database to have.
+// id.
 func (s *Server) authorize(r *http.Request) (id string, err error) {
 	idHeader, err := versionHeader(r)
 	if err != nil {

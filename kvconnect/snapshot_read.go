@@ -9,11 +9,7 @@ import (
 
 // snapshotRead answers POST /<name>/snapshot_read: ranges of entries from one snapshot.
 func (s *Server) snapshotRead(w *reply, r *http.Request, name string) error {
-	id, err := s.authorize(r)
-	if err != nil {
-		return err
-	}
-	body, err := readBody(r)
+	id, body, err := s.receive(r)
 	if err != nil {
 		return err
 	}

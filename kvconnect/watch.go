@@ -22,11 +22,7 @@ func (s *Server) watch(w *reply, r *http.Request, name string) error {
 	if s.draining.Err() != nil {
 		return errDraining
 	}
-	id, err := s.authorize(r)
-	if err != nil {
-		return err
-	}
-	body, err := readBody(r)
+	id, body, err := s.receive(r)
 	if err != nil {
 		return err
 	}
