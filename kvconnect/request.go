@@ -56,8 +56,7 @@ func (s *Server) receive(r *http.Request) (id string, body []byte, err error) {
 	return id, body, err
 }
 
-// authorize checks the headers of a data path request, in denokv's order: version, token, database id. It returns the
-// id.
+// authorize checks the headers, in denokv's order: version, token, database id. It returns the id.
 func (s *Server) authorize(r *http.Request) (id string, err error) {
 	idHeader, err := versionHeader(r)
 	if err != nil {
