@@ -44,6 +44,10 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 		Dir: c.Data, Memory: c.Memory, CreateDatabases: c.CreateDatabases, Logger: log, Registry: registry,
 		CheckpointBytes: int64(c.CheckpointBytes),
 	})
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		log.Info("stopped before the databases were open")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
