@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/events"
-	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
 	"github.com/oklog/ulid/v2"
 )
@@ -27,14 +26,14 @@ func (s *Sequencer) beginEpoch(ctx context.Context) error {
 			return ctx.Err()
 		case isDamage(err):
 			return err
-		case err != nil:
-			s.c.Logger.Warn("cannot begin an epoch; trying again", "error", err)
-			pause(ctx, retryPause)
 		}
+		s.c.Logger.Warn("cannot begin an epoch; trying again", "error", err)
+		pause(ctx, retryPause)
 	}
 }
 
-// tryEpoch appends one epoch record and reports whether it counts.
+// tryEpoch appends one epoch record and reports whether it counts. It fails with events.ErrFenced if the log has grown
+// meanwhile.
 func (s *Sequencer) tryEpoch(ctx context.Context, writer ulid.ULID) (begun bool, err error) {
 	if err := s.catchUp(ctx); err != nil {
 		return false, err
@@ -44,9 +43,6 @@ func (s *Sequencer) tryEpoch(ctx context.Context, writer ulid.ULID) (begun bool,
 	chain := s.c.Projection.Chain()
 	record := &events.Record{Kind: events.KindEpoch, Epoch: chain.Epoch, Previous: chain.Hash, Time: max(s.c.Now(), chain.Time), Writer: writer}
 	at, err := s.c.Log.Append(ctx, events.Append{Kind: record.Kind, Data: record.Encode(), Last: chain.Applied})
-	if errors.Is(err, events.ErrFenced) {
-		return false, nil // the log has grown meanwhile, or says so: read on
-	}
 	if err != nil {
 		return false, err
 	}
@@ -85,20 +81,24 @@ func (s *Sequencer) settle(ctx context.Context, g *group, requests []*request) e
 	case committed:
 		s.answer(requests)
 	default:
+		for _, r := range requests {
+			r.again(g.position)
+		}
 		s.putBack(requests)
 	}
 	return nil
 }
 
-// outcome reports whether the group's record was committed. It is not known if so much has happened since that the ids of
-// that time are no longer kept. A group without commits changed nothing and is decided again.
+// outcome reports whether the group's record was committed: its first commit is at its position then. (It may be elsewhere,
+// if another writer led meanwhile and got the request from its client again.) It is not known if so much has happened since
+// that the ids of that time are no longer kept. A group without commits changed nothing and is decided again.
 func (s *Sequencer) outcome(g *group) (committed, known bool) {
 	if len(g.commits) == 0 {
 		return false, true
 	}
 	s.c.Projection.View(func(v projection.View) {
-		var complete kv.Position
-		_, committed, complete = v.Recent(g.commits[0].ID)
+		stamp, found, complete := v.Recent(g.commits[0].ID)
+		committed = found && stamp.Position() == g.position
 		known = committed || complete <= g.position
 	})
 	return committed, known

@@ -2,6 +2,7 @@ package writer
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 
 	"github.com/millpondkv/millpond/kv"
@@ -26,13 +27,15 @@ type request struct {
 	seen   kv.Position
 	size   int
 
-	// Whoever moves it on from 0 decides what becomes of the request: the sequencer takes it, or its caller gives it up.
+	// The sequencer takes the request and decides it, and may put it back. Its caller gives it up, at any time: a request that
+	// is given up when it is taken, or put back, is never decided.
 	state  atomic.Uint32
 	answer answer        // set by the sequencer before done is closed
 	done   chan struct{} // closed when answered
 }
 
 const (
+	stateWaiting = 0
 	stateTaken   = 1
 	stateGivenUp = 2
 )
@@ -50,9 +53,17 @@ var (
 )
 
 // Commit hands in a request and blocks until it is answered or ctx ends. Its errors are ErrInvalid; ErrUnavailable, when
-// certainly nothing was changed; and ErrUnknownOutcome, when ctx ended after the request was taken up, or a repeat comes
-// too late to tell.
+// certainly nothing was changed; and ErrUnknownOutcome, when ctx ended after the request was taken up, or when a repeat comes
+// too late to tell or is not decided. After ErrUnknownOutcome the request can be sent again, as a repeat.
 func (s *Sequencer) Commit(ctx context.Context, r Request) (kv.CommitResult, error) {
+	result, err := s.commit(ctx, r)
+	if r.Repeat && errors.Is(err, kv.ErrUnavailable) { // this try has changed nothing; an earlier one may have
+		err = errUnknownOutcome
+	}
+	return result, err
+}
+
+func (s *Sequencer) commit(ctx context.Context, r Request) (kv.CommitResult, error) {
 	waiting := &request{id: r.ID, atomic: r.Atomic, repeat: r.Repeat, seen: r.Seen, size: sizeOf(r.Atomic), done: make(chan struct{})}
 	if err := s.enqueue(waiting); err != nil {
 		return kv.CommitResult{}, err
@@ -60,7 +71,7 @@ func (s *Sequencer) Commit(ctx context.Context, r Request) (kv.CommitResult, err
 	select {
 	case <-waiting.done:
 	case <-ctx.Done():
-		if waiting.state.CompareAndSwap(0, stateGivenUp) {
+		if waiting.state.Swap(stateGivenUp) == stateWaiting {
 			return kv.CommitResult{}, errNotDecided
 		}
 		select {
@@ -103,21 +114,32 @@ func (s *Sequencer) take() []*request {
 	s.mu.Unlock()
 	taken := waiting[:0]
 	for _, r := range waiting {
-		if r.state.CompareAndSwap(0, stateTaken) {
+		if r.state.CompareAndSwap(stateWaiting, stateTaken) {
 			taken = append(taken, r)
 		}
 	}
 	return taken
 }
 
-// putBack makes requests that were taken wait again, before those that came later.
+// putBack makes requests that were taken wait again, before those that came later, unless their callers have gone.
 func (s *Sequencer) putBack(requests []*request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting = append(append([]*request(nil), requests...), s.waiting...)
+	first := make([]*request, 0, len(requests)+len(s.waiting))
 	for _, r := range requests {
-		r.state.Store(0) // its caller may give it up again
-		s.waitingBytes += r.size
+		if r.state.CompareAndSwap(stateTaken, stateWaiting) {
+			first = append(first, r)
+			s.waitingBytes += r.size
+		}
+	}
+	s.waiting = append(first, s.waiting...)
+}
+
+// again makes the request a repeat: a try at that position has failed, and meanwhile its client may have got another writer
+// to commit it.
+func (r *request) again(position kv.Position) {
+	if !r.repeat {
+		r.repeat, r.seen = true, position-1
 	}
 }
 
