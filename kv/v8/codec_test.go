@@ -56,6 +56,7 @@ func TestDecodeLenient(t *testing.T) {
 		"ff0f 6f 2201 62 30 4902 30 7b02":             `{ 1: null, b: null }`,
 		"ff0f 72 63 4902 73 2201 73 6d 2201 6d 54 2e": `new TypeError("m", { cause: 1, stack: "s" })`, // any order
 		"ff0d 42 03 010203 56 42 00 03 00":            `new Uint8Array([1, 2, 3])`,                    // 13 with flags
+		"ff0f 7e 01 8080808020 00":                    `new ArrayBuffer([0], { maxByteLength: 8589934592 })`,
 		"ff0f 52 2203 612f62 00":                      `new RegExp("a/b", "")`,
 	}
 	for text, want := range tests {

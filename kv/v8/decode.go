@@ -126,6 +126,10 @@ func (d *decoder) varint() (uint64, error) {
 		n, err := d.uint32()
 		return uint64(n), err
 	}
+	return d.uint64()
+}
+
+func (d *decoder) uint64() (uint64, error) {
 	n, size := binary.Uvarint(d.data[d.pos:])
 	if size == 0 {
 		return 0, errCutOff

@@ -93,7 +93,7 @@ func (d *decoder) bufferOrView(tag byte) (any, error) {
 	buffer := &ArrayBuffer{Resizable: tag == tagResizable}
 	d.begin(buffer)
 	if buffer.Resizable {
-		if buffer.MaxByteLength, err = d.varint(); err != nil {
+		if buffer.MaxByteLength, err = d.uint64(); err != nil { // 64 bits in any version, so that Relabel keeps it
 			return nil, err
 		}
 		if size > buffer.MaxByteLength || buffer.MaxByteLength > maxSafeInteger {

@@ -74,8 +74,8 @@ const maxDepth = 10_000
 const maxBigintBytes = 1 << 27
 
 // Relabel returns data with format version 15 if it has version 16, and data itself otherwise. Deno 2.8 and later write
-// 16, which Node 20 refuses although the bytes that follow are the same for every value below 4 GiB. The result is a copy
-// if it differs; data is never changed.
+// 16, which Node 20 refuses although the bytes that follow are the same, as long as no length passes 4 GiB. (The maximum of
+// a resizable ArrayBuffer can: Deno and Decode read it also in version 15, Node 20 takes its low 32 bits.) The result is a copy if it differs; data is never changed.
 func Relabel(data []byte) []byte {
 	if len(data) < 2 || data[0] != headerMark || data[1] != newestFormat {
 		return data
