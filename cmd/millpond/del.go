@@ -85,10 +85,10 @@ func delPrefix(cmd *cobra.Command, conn *connection, out *output, prefix string,
 	return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
 		n, err := deleteBelow(ctx, db, client.Selector{Prefix: key, BatchSize: deleteBatch}, yes)
 		if err == nil && !yes {
-			return usagef("%d entries are below %s; add --yes to delete them", n, showKey(key))
+			return usagef("entries below %s: %d; add --yes to delete them", showKey(key), n)
 		}
 		if err != nil {
-			return fmt.Errorf("after %d entries were deleted: %w", n, err)
+			return fmt.Errorf("entries deleted before: %d; then %w", n, err)
 		}
 		return out.deleted(cmd.OutOrStdout(), n)
 	})
@@ -130,7 +130,7 @@ func deleteBelow(ctx context.Context, db *client.DB, s client.Selector, really b
 }
 
 func (o *output) deleted(w io.Writer, n int) error {
-	format := "deleted %d entries\n"
+	format := "deleted entries: %d\n"
 	if o.format == "json" {
 		format = "{\"deleted\":%d}\n"
 	}

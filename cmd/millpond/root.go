@@ -31,10 +31,16 @@ Data goes to stdout, everything else to stderr. Exit codes:
   millpond get '["users", "alice"]'
   millpond list '["users"]' -o json
   MILLPOND_URL=http://127.0.0.1:4512/orders millpond watch '["next"]'`,
-		Version:           version(),
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		PersistentPreRun:  func(*cobra.Command, []string) { *running = true },
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmd.ValidateFlagGroups(); err != nil { // cobra does it too, but later
+				return err
+			}
+			*running = true
+			return nil
+		},
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")

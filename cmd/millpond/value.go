@@ -52,7 +52,7 @@ func parseValue(text string) (kv.Value, error) {
 	}
 	v, err := literal.Parse(text)
 	if err != nil {
-		return kv.Value{}, usagef("the value is not JavaScript: %w\n  (a string needs quotes, as in '\"text\"')", err)
+		return kv.Value{}, usagef("the value is not JavaScript: %w", err)
 	}
 	if view, ok := v.(*v8.View); ok && view.Kind == v8.KindUint8 {
 		return client.Bytes(view.Bytes()), nil

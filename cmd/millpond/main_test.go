@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/millpondkv/millpond/internal/fakeserver"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"millpond": main, "exits": exits})
+}
+
+// exits is the command "exits CODE millpond ARG..." of the scripts: it succeeds if the command line ends with that code.
+func exits() {
+	want, err := strconv.Atoi(os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	if got := run(context.Background(), os.Args[3:], os.Stdin, os.Stdout, os.Stderr); got != want {
+		fmt.Fprintf(os.Stderr, "exit code %d, want %d\n", got, want)
+		os.Exit(1)
+	}
+}
+
+// Each script of testdata is a user at a terminal, with a server of its own.
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("there are no scripts", err)
+	}
+	for _, file := range files {
+		server := fakeserver.New(t)
+		testscript.Run(t, testscript.Params{Files: []string{file}, Setup: func(env *testscript.Env) error {
+			env.Setenv("MILLPOND_URL", server.URL)
+			env.Setenv("MILLPOND_ACCESS_TOKEN", fakeserver.Token)
+			env.Setenv("TOKEN", fakeserver.Token)
+			env.Setenv("URL", server.URL)
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector would wait a second in every process
+			return nil
+		}})
+	}
+}
+
+// A watch shows what is there and what changes, until it is interrupted, which is exit code 130.
+func TestWatchInterrupted(t *testing.T) {
+	server := fakeserver.New(t)
+	millpond := func(stdout io.Writer, args ...string) int {
+		args = append(args, "--url", server.URL, "--access-token", fakeserver.Token)
+		return run(t.Context(), args, strings.NewReader(""), stdout, t.Output())
+	}
+	for _, test := range []struct {
+		format string
+		want   []string
+	}{
+		{"table", []string{
+			`["a"]  -                     -`, `["b"]  -                     -`,
+			`["b"]  00000000000000010000  1`,
+		}},
+		{"json", []string{
+			`{"key":[{"type":"string","value":"a"}],"value":null,"versionstamp":null}`,
+			`{"key":[{"type":"string","value":"b"}],"value":{"type":"number","value":1},"versionstamp":"00000000000000010000"}`,
+			`{"key":[{"type":"string","value":"b"}],"value":{"type":"number","value":1},"versionstamp":"00000000000000020000"}`,
+		}},
+	} {
+		r, w := io.Pipe()
+		code := make(chan int)
+		go func() {
+			code <- millpond(w, "watch", `["a"]`, `["b"]`, "-o", test.format)
+			w.Close()
+		}()
+		lines := bufio.NewScanner(r)
+		for i, want := range test.want {
+			if !lines.Scan() || lines.Text() != want {
+				t.Errorf("line %d: %q, want %q", i, lines.Text(), want)
+			}
+			if i == 1 && millpond(io.Discard, "set", `["b"]`, "1") != exitOK {
+				t.Fatal("set failed")
+			}
+		}
+		if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-code; got != exitInterrupted {
+			t.Errorf("exit code %d, want %d", got, exitInterrupted)
+		}
+	}
+}
