@@ -1,0 +1,171 @@
+// Command bench measures Millpond on this machine and writes the results to bench-results: Deno's client against
+// `millpond serve` with its log synced to disk, the same program against Deno's own database for the ratio, and the Go
+// benchmarks of the packages below. Run it with `make bench`, on a machine that does nothing else.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"text/tabwriter"
+	"time"
+)
+
+const (
+	seconds     = "5"   // of each measurement
+	callers     = "128" // concurrent, where it says so
+	accessToken = "a-token-for-the-benchmark"
+	startWait   = 30 * time.Second
+)
+
+func main() {
+	log.SetFlags(0)
+	out := new(bytes.Buffer)
+	if err := run(context.Background(), io.MultiWriter(os.Stdout, out)); err != nil {
+		log.Fatal(err)
+	}
+	path := filepath.Join("bench-results", time.Now().Format("2006-01-02T150405")+".txt")
+	if err := os.MkdirAll("bench-results", 0o755); err != nil {
+		log.Fatal(err)
+	}
+	if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("written to", path)
+}
+
+func run(ctx context.Context, out io.Writer) error {
+	deno := os.Getenv("MILLPOND_DENO")
+	if deno == "" {
+		return fmt.Errorf("MILLPOND_DENO names no Deno: run make bench")
+	}
+	// Not in a temporary directory: that may be in memory, where a sync costs nothing.
+	dir, err := os.MkdirTemp("test/.cache", "bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := describeMachine(out, deno, dir); err != nil {
+		return err
+	}
+	own, err := measure(ctx, deno, filepath.Join(dir, "deno.sqlite"))
+	if err != nil {
+		return err
+	}
+	served, err := measureServer(ctx, deno, dir)
+	if err != nil {
+		return err
+	}
+	printTable(out, served, own)
+	return goBenchmarks(ctx, out)
+}
+
+// result is what bench.ts prints.
+type result struct {
+	SetsPerSecond, GetsPerSecond int
+	SetMillis, GetMillis         struct{ P50, P99 float64 }
+}
+
+// measure runs bench.ts in a process of its own against a URL or a path.
+func measure(ctx context.Context, deno, target string) (r result, err error) {
+	cmd := exec.CommandContext(ctx, deno, "run", "--quiet", "--unstable-kv", "--no-lock", "--no-prompt", "--allow-all",
+		"test/clients/deno/bench.ts", target, seconds, callers)
+	cmd.Env = append(os.Environ(), "DENO_KV_ACCESS_TOKEN="+accessToken, "DENO_NO_UPDATE_CHECK=1")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err == nil {
+		err = json.Unmarshal(out, &r)
+	}
+	if err != nil {
+		return r, fmt.Errorf("run bench.ts against %s: %w", target, err)
+	}
+	return r, nil
+}
+
+// measureServer does the same against `millpond serve` with its data in dir.
+func measureServer(ctx context.Context, deno, dir string) (r result, err error) {
+	binary := filepath.Join(dir, "millpond")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/millpond").CombinedOutput(); err != nil {
+		return r, fmt.Errorf("build millpond: %w\n%s", err, out)
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return r, err
+	}
+	var logged bytes.Buffer
+	cmd := exec.CommandContext(ctx, binary, "serve",
+		"--data", filepath.Join(dir, "data"), "--addr", addr, "--access-token", accessToken)
+	cmd.Stdout, cmd.Stderr = &logged, &logged
+	if err := cmd.Start(); err != nil {
+		return r, err
+	}
+	if err = waitReady("http://" + addr + "/readyz"); err == nil {
+		r, err = measure(ctx, deno, "http://"+addr)
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	if stopped := cmd.Wait(); err == nil {
+		err = stopped
+	}
+	if err != nil {
+		return r, fmt.Errorf("%w; the server printed:\n%s", err, logged.String())
+	}
+	return r, nil
+}
+
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+func waitReady(url string) error {
+	for deadline := time.Now().Add(startWait); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if resp, err := http.Get(url); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("the server was not ready after %v", startWait)
+}
+
+func printTable(out io.Writer, served, own result) {
+	fmt.Fprintf(out, "\nOne Deno process, values of 100 bytes, 10,000 keys\n\n")
+	t := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(t, "\tmillpond serve, synced\tDeno's own database\tratio\twanted\t\n")
+	count := func(name string, a, b, wanted int) {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%.2f\t%d\t\n", name, a, b, float64(a)/float64(b), wanted)
+	}
+	count("sets/s, "+callers+" callers", served.SetsPerSecond, own.SetsPerSecond, 12_000)
+	count("gets/s, "+callers+" callers", served.GetsPerSecond, own.GetsPerSecond, 16_000)
+	millis := func(name string, a, b float64, wanted string) {
+		fmt.Fprintf(t, "%s\t%.3f ms\t%.3f ms\t%.2f\t%s\t\n", name, a, b, a/b, wanted)
+	}
+	millis("get p50, 1 caller", served.GetMillis.P50, own.GetMillis.P50, "under 0.35 ms")
+	millis("get p99, 1 caller", served.GetMillis.P99, own.GetMillis.P99, "")
+	millis("set p50, 1 caller", served.SetMillis.P50, own.SetMillis.P50, "")
+	millis("set p99, 1 caller", served.SetMillis.P99, own.SetMillis.P99, "")
+	t.Flush()
+}
+
+// goBenchmarks runs the benchmarks inside the process: what HTTP and Deno cost is not in them.
+func goBenchmarks(ctx context.Context, out io.Writer) error {
+	fmt.Fprintf(out, "\nIn process (go test -bench)\n\n")
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchmem", "-timeout", "30m",
+		"./projection", "./writer", "./engine")
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	return cmd.Run()
+}
