@@ -98,6 +98,16 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// The time to read a long text does not grow with its square.
+func TestParseLong(t *testing.T) {
+	for _, item := range []string{"{},", "[],", "1,", `"a",`, ",", "NaN,", "x: 1,"} {
+		_, err := literal.Parse("[" + strings.Repeat(item, 300_000) + "]")
+		if (err != nil) != (item == "x: 1,") {
+			t.Errorf("300,000 times %s: %v", item, err)
+		}
+	}
+}
+
 // Circles are shown as Node and Deno show them, at whichever object they close.
 func TestFormatCircular(t *testing.T) {
 	o := &v8.Object{}

@@ -110,7 +110,8 @@ func (p *parser) arrayItem(b *arrayBuilder) error {
 // arrayKey reads a key and its colon, if that is what comes next.
 func (p *parser) arrayKey() (key string, ok bool) {
 	start := p.pos
-	if p.pos < len(p.text) && p.text[p.pos] != '[' {
+	rest := p.text[p.pos:]
+	if scanName(rest) != "" || strings.HasPrefix(rest, `"`) || strings.HasPrefix(rest, "'") || p.digitNext() {
 		if key, err := p.key(); err == nil && p.skip(":") {
 			return key, true
 		}
