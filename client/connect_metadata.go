@@ -8,10 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // metadata is the answer to a metadata exchange.
@@ -25,6 +24,8 @@ type metadata struct {
 		Consistency string `json:"consistency"`
 	} `json:"endpoints"`
 }
+
+var uuid = regexp.MustCompile(`(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // exchange makes a new session. The caller holds c.renewing.
 func (c *connection) exchange(ctx context.Context) (*session, error) {
@@ -70,7 +71,7 @@ func (m *metadata) session(base *url.URL, now time.Time) (*session, error) {
 	if m.Version != 2 && m.Version != 3 {
 		return nil, fmt.Errorf("it speaks protocol version %d, not 2 or 3", m.Version)
 	}
-	if _, err := uuid.Parse(m.DatabaseID); err != nil {
+	if !uuid.MatchString(m.DatabaseID) {
 		return nil, fmt.Errorf("the database id %q is not a UUID", m.DatabaseID)
 	}
 	if m.Token == "" {

@@ -36,6 +36,12 @@ A long list is read in batches, each a snapshot of its own.`,
 		if len(args) > 0 {
 			prefix = args[0]
 		}
+		if s.Limit < 0 {
+			return usagef("--limit %d is negative", s.Limit)
+		}
+		if s.BatchSize < 1 || s.BatchSize > kv.MaxReadEntries {
+			return usagef("--batch-size %d is not from 1 to %d", s.BatchSize, kv.MaxReadEntries)
+		}
 		if err := parseSelector(&s, prefix, start, end); err != nil {
 			return err
 		}

@@ -43,22 +43,34 @@ type Server struct {
 // New starts a server that runs until the end of the test.
 func New(t testing.TB) *Server {
 	t.Helper()
+	s, err := Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Start starts a server that runs until it is closed, for examples.
+func Start() (*Server, error) {
 	s := &Server{model: kvtest.New(), changed: make(chan struct{})}
 	var err error
 	s.kv, err = kvconnect.New(kvconnect.Config{Databases: databases{s}, AccessToken: Token})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	s.http = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	kvconnect.ConfigureServer(s.http.Config)
 	s.http.Start()
 	s.URL = s.http.URL
-	t.Cleanup(func() {
-		s.kv.Drain()
-		s.http.CloseClientConnections()
-		s.http.Close()
-	})
-	return s
+	return s, nil
+}
+
+// Close ends the watches and the connections.
+func (s *Server) Close() {
+	s.kv.Drain()
+	s.http.CloseClientConnections()
+	s.http.Close()
 }
 
 // Intercept gives f every request that comes from now on, before the server has seen it. If f returns false the server
@@ -134,7 +146,7 @@ func (d databases) Database(_ context.Context, name string) (kvconnect.Database,
 	if name != kvconnect.DefaultDatabase {
 		return nil, kv.Errorf(kv.ErrNoDatabase, "there is no database %q", name)
 	}
-	return database{d.s}, nil
+	return database(d), nil
 }
 
 // database is the model behind the server's lock.
