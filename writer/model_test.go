@@ -34,6 +34,7 @@ func sameAsReplay(t *testing.T, p *projection.Projection, log events.Log) {
 		t.Fatal(err)
 	}
 	replayed := projection.New(projection.Options{})
+	defer replayed.Close()
 	if err := replayed.CatchUp(t.Context(), log, chain.Applied); err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,8 @@ type rig struct {
 	stop       func() error       // ends it gracefully and returns what Run did
 }
 
+var discard = slog.New(slog.DiscardHandler)
+
 func newID() ulid.ULID { return ulid.MustNew(ulid.Now(), rand.Reader) }
 
 // start runs a sequencer on log that is alone there.
@@ -38,7 +40,7 @@ func startWith(t *testing.T, log events.Log, change func(*writer.Config), o proj
 	t.Helper()
 	r := &rig{t: t, log: log, projection: projection.New(o)}
 	c := writer.Config{
-		Log: log, Projection: r.projection, NewID: newID, Logger: slog.New(slog.DiscardHandler), Exclusive: true,
+		Log: log, Projection: r.projection, NewID: newID, Logger: discard, Exclusive: true,
 		Now: func() kv.Millis { return kv.Millis(r.now.Load()) },
 	}
 	if change != nil {
@@ -63,7 +65,7 @@ func startWith(t *testing.T, log events.Log, change func(*writer.Config), o proj
 	return r
 }
 
-// letBuntDBEnd is deferred first in a bubble of synctest: a closed BuntDB's own goroutine looks once a second whether it
+// letBuntDBEnd is called first in a bubble of synctest: a closed BuntDB's own goroutine looks once a second whether it
 // may end. A goroutine of the sequencer or its projection that does not end fails the bubble.
 func letBuntDBEnd(t *testing.T) { t.Cleanup(func() { time.Sleep(2 * time.Second) }) }
 
