@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/millpondkv/millpond/kv"
+	"github.com/oklog/ulid/v2"
 )
 
 // Chain is how far a log has been read, and the rule of what counts. The zero Chain stands before the first record.
@@ -11,6 +12,7 @@ import (
 type Chain struct {
 	Applied kv.Position // the last position read, whether its record counted or not
 	Epoch   kv.Position // the current epoch; 0 before the first
+	Writer  ulid.ULID   // who began it; zero after a resignation and before the first epoch
 	Hash    Hash        // of the last record that counted
 	Time    kv.Millis   // log time of that record
 }
@@ -35,7 +37,7 @@ func (c *Chain) Accept(s Sealed) (counts bool, err error) {
 		c.Hash = s.Hash
 		c.Time = max(c.Time, r.Time)
 		if r.Kind == KindEpoch {
-			c.Epoch = s.Position
+			c.Epoch, c.Writer = s.Position, r.Writer
 		}
 		counts = true
 	case r.Epoch < c.Epoch || r.Epoch == c.Epoch && r.Kind == KindEpoch:
