@@ -321,10 +321,14 @@ func TestListErrors(t *testing.T) {
 		"cursor of another list": {Prefix: a, End: kv.Key{"a", "b"}, Cursor: "AmMA"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			errs := 0
 			for entry, err := range db.List(t.Context(), s) {
-				if !errors.Is(err, kv.ErrInvalid) {
+				if errs++; !errors.Is(err, kv.ErrInvalid) {
 					t.Errorf("entry %v, error %v, want ErrInvalid", entry, err)
 				}
+			}
+			if errs != 1 {
+				t.Errorf("%d errors, want 1", errs)
 			}
 		})
 	}
