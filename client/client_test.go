@@ -319,6 +319,7 @@ func TestListErrors(t *testing.T) {
 		"batch size":             {BatchSize: 1001},
 		"cursor":                 {Cursor: "?"},
 		"cursor of another list": {Prefix: a, End: kv.Key{"a", "b"}, Cursor: "AmMA"},
+		"cursor before start":    {Prefix: a, Start: kv.Key{"a", "m"}, Cursor: "AmIA"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			errs := 0

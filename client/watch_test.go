@@ -74,14 +74,15 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// Keys that a frame leaves out as unchanged keep their entries.
+// Keys that a frame leaves out as unchanged keep their entries, and a frame without any news is not shown.
 func TestWatchUnchanged(t *testing.T) {
 	db, server := open(t)
 	unchanged := &datapath.WatchKeyOutput{}
 	breakRequests(server, "/watch", -1, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Write(frame(t, output(present(1), present(2))))
-		w.Write([]byte{0, 0, 0, 0}) // a ping
+		w.Write([]byte{0, 0, 0, 0})                       // a ping
+		w.Write(frame(t, output(present(1), present(2)))) // as after a new connection
 		w.Write(frame(t, output(present(3), unchanged)))
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
