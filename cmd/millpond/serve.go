@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -36,7 +35,7 @@ flight are finished, watches ended, and the log is closed.`,
 	loader := config.Bind(cmd.Flags(), &c)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := loader.Load(os.LookupEnv); err != nil {
-			return err
+			return &usageError{err}
 		}
 		log, err := newLogger(c.LogFormat, c.LogLevel, cmd.ErrOrStderr())
 		if err != nil {
@@ -54,7 +53,7 @@ flight are finished, watches ended, and the log is closed.`,
 func newLogger(format, level string, w io.Writer) (*slog.Logger, error) {
 	var least slog.Level
 	if err := least.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("the log level %q is not one of debug, info, warn and error", level)
+		return nil, usagef("the log level %q is not one of debug, info, warn and error", level)
 	}
 	options := &slog.HandlerOptions{Level: least}
 	switch format {
@@ -64,11 +63,11 @@ func newLogger(format, level string, w io.Writer) (*slog.Logger, error) {
 		return slog.New(slog.NewTextHandler(w, options)), nil
 	case "auto":
 		if isTerminal(w) {
-			return slog.New(tint.NewHandler(w, &tint.Options{Level: least, NoColor: os.Getenv("NO_COLOR") != ""})), nil
+			return slog.New(tint.NewTextHandler(w, &tint.Options{Level: least, NoColor: os.Getenv("NO_COLOR") != ""})), nil
 		}
 		return slog.New(slog.NewTextHandler(w, options)), nil
 	}
-	return nil, fmt.Errorf("the log format %q is not one of auto, text and json", format)
+	return nil, usagef("the log format %q is not one of auto, text and json", format)
 }
 
 func isTerminal(w io.Writer) bool {
