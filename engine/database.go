@@ -196,7 +196,7 @@ func (d *Database) Commit(ctx context.Context, a *kv.Atomic) (kv.CommitResult, e
 
 // Read returns the entries of all ranges, which must be valid, from one snapshot that has every commit which was answered
 // before the call. It blocks only if it comes upon an entry that expired after the record that is in flight was decided:
-// until that record is applied.
+// until that one has landed.
 func (d *Database) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
 	for {
 		point := d.sequencer.ReadPoint()
@@ -207,7 +207,9 @@ func (d *Database) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, e
 		if point.Flight <= s.Chain.Applied || s.Hidden <= point.FlightTime {
 			return s.Entries, nil
 		}
-		if err := d.projection.Wait(ctx, point.Flight); err != nil {
+		select {
+		case <-point.Landed:
+		case <-ctx.Done():
 			return nil, kv.Errorf(kv.ErrUnavailable, "The read waited too long for a write; try again.")
 		}
 	}

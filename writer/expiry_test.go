@@ -66,6 +66,20 @@ func TestFarExpiry(t *testing.T) {
 	})
 }
 
+// A flight without a record, since all checks failed, lands too: who waits for it goes on.
+func TestReadPointWithoutRecord(t *testing.T) {
+	r := start(t, &events.MemoryLog{})
+	<-r.Begun()
+	absent := kv.NewVersionstamp(9, 9)
+	for range 100 {
+		answer := r.later(writer.Request{ID: newID(), Atomic: &kv.Atomic{Checks: []kv.Check{{Key: key("k"), Versionstamp: &absent}}}})
+		if landed := r.ReadPoint().Landed; landed != nil {
+			<-landed
+		}
+		<-answer
+	}
+}
+
 // While a record is in flight, a read that hides an entry which the record still saw is told to wait for the record.
 func TestReadPoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -79,11 +93,13 @@ func TestReadPoint(t *testing.T) {
 		}
 		answer := r.later(requestOf(increment(key("n"))))
 		r.SetNow(1500)
-		if got, want := r.ReadPoint(), (writer.ReadPoint{Now: 1500, Flight: 2, FlightTime: 1000}); got != want {
+		got := r.ReadPoint()
+		if want := (writer.ReadPoint{Now: 1500, Flight: 2, FlightTime: 1000, Landed: got.Landed}); got != want || got.Landed == nil {
 			t.Errorf("in flight: %+v; want %+v", got, want)
 		}
 		h.goOn <- nil
 		<-answer
+		<-got.Landed
 		if got, want := r.ReadPoint(), (writer.ReadPoint{Now: 1500}); got != want {
 			t.Errorf("landed: %+v; want %+v", got, want)
 		}

@@ -70,6 +70,7 @@ type Sequencer struct {
 type flight struct {
 	position kv.Position // 0: there is none
 	time     kv.Millis
+	landed   chan struct{} // closed when it is over: the record is applied, or there will be none at that position
 }
 
 // New returns a sequencer, which does nothing until Run.
@@ -184,13 +185,14 @@ func (s *Sequencer) step(ctx context.Context) error {
 func (s *Sequencer) depart(after events.Chain) kv.Millis {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.flying = flight{position: after.Applied + 1, time: max(s.c.Now(), after.Time)}
+	s.flying = flight{position: after.Applied + 1, time: max(s.c.Now(), after.Time), landed: make(chan struct{})}
 	return s.flying.time
 }
 
 func (s *Sequencer) land() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	close(s.flying.landed)
 	s.flying = flight{}
 }
 
@@ -220,19 +222,20 @@ func (s *Sequencer) append(ctx context.Context, g *group) error {
 }
 
 // ReadPoint is what a strong read has to keep to. The read happens at Now. If it leaves out an entry because it has expired
-// since FlightTime (projection.Snapshot.Hidden), it must have applied the record at Flight: that one was decided while the
-// entry was there.
+// since FlightTime (projection.Snapshot.Hidden), and has not applied the record at Flight, it must wait until Landed is closed
+// and begin again: that record was decided while the entry was there.
 type ReadPoint struct {
 	Now        kv.Millis
 	Flight     kv.Position // 0: no record is in flight
 	FlightTime kv.Millis
+	Landed     <-chan struct{}
 }
 
 // ReadPoint returns what a strong read that begins now has to keep to. It is right only where Exclusive is true.
 func (s *Sequencer) ReadPoint() ReadPoint {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return ReadPoint{Now: s.c.Now(), Flight: s.flying.position, FlightTime: s.flying.time}
+	return ReadPoint{Now: s.c.Now(), Flight: s.flying.position, FlightTime: s.flying.time, Landed: s.flying.landed}
 }
 
 // noMetrics counts nothing.
