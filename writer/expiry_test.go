@@ -1,6 +1,7 @@
 package writer_test
 
 import (
+	"context"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -71,12 +72,19 @@ func TestReadPointWithoutRecord(t *testing.T) {
 	r := start(t, &events.MemoryLog{})
 	<-r.Begun()
 	absent := kv.NewVersionstamp(9, 9)
+	request := &kv.Atomic{Checks: []kv.Check{{Key: key("k"), Versionstamp: &absent}}}
 	for range 100 {
-		answer := r.later(writer.Request{ID: newID(), Atomic: &kv.Atomic{Checks: []kv.Check{{Key: key("k"), Versionstamp: &absent}}}})
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			if result, err := r.Commit(context.Background(), request); err != nil || result.OK() {
+				t.Errorf("got %+v, %v; want a failed check", result, err)
+			}
+		}()
 		if landed := r.ReadPoint().Landed; landed != nil {
 			<-landed
 		}
-		<-answer
+		<-answered
 	}
 }
 
