@@ -40,7 +40,6 @@ func TestCheckpointWhileApplying(t *testing.T) {
 				}
 				h.add(1000, commit(effects...))
 			}
-			taken := len(h.records)
 			now := kv.Millis(1000)
 			p := apply(t, h.records, 100)
 			step := func() {
@@ -52,7 +51,7 @@ func TestCheckpointWhileApplying(t *testing.T) {
 				}
 			}
 			for len(h.records) < 150 {
-				taken = len(h.records)
+				taken := len(h.records)
 				var file bytes.Buffer
 				chain, err := p.WriteCheckpoint(between{t.Context(), step}, &file, "id")
 				if err != nil || chain.Applied != kv.Position(taken) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,7 +91,8 @@ func (s *Store) files() ([]string, error) {
 }
 
 // Load returns the projection of the newest checkpoint that is whole and not beyond the end of the log, or an empty
-// projection if there is none. What was wrong with newer ones is in skipped.
+// projection if there is none. What was wrong with newer ones is in skipped; those that cannot be used are deleted. (One
+// beyond the end must not stay: once the log has grown past it, nothing would tell that it is of another history.)
 func (s *Store) Load(end kv.Position, o Options) (p *Projection, skipped error, err error) {
 	files, err := s.files()
 	if err != nil {
@@ -103,6 +103,9 @@ func (s *Store) Load(end kv.Position, o Options) (p *Projection, skipped error, 
 		if err == nil {
 			return p, skipped, nil
 		}
+		if errors.Is(err, ErrCheckpoint) {
+			err = errors.Join(err, os.Remove(file))
+		}
 		skipped = errors.Join(skipped, fmt.Errorf("%s: %w", file, err))
 	}
 	return New(o), skipped, nil
@@ -110,9 +113,6 @@ func (s *Store) Load(end kv.Position, o Options) (p *Projection, skipped error, 
 
 func (s *Store) load(name string, end kv.Position, o Options) (*Projection, error) {
 	file, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrCheckpoint
-	}
 	if err != nil {
 		return nil, err
 	}
