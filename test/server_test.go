@@ -96,7 +96,21 @@ func (s *server) cleanUp() {
 	}
 }
 
+// start starts the server and returns once it is ready.
 func (s *server) start() {
+	s.t.Helper()
+	s.launch()
+	eventually(s.t, startWait, "the server is ready", func() bool {
+		if !s.running() {
+			s.t.Fatalf("the server ended before it was ready: %v", s.exit)
+		}
+		_, err := s.get("/readyz")
+		return err == nil
+	})
+}
+
+// launch starts the server's process.
+func (s *server) launch() {
 	s.t.Helper()
 	s.cmd = exec.Command(millpond(s.t), s.args...)
 	s.cmd.Stdout, s.cmd.Stderr, s.cmd.Dir = &s.log, &s.log, s.dir
@@ -110,13 +124,6 @@ func (s *server) start() {
 		s.exit = cmd.Wait()
 		close(exited)
 	}()
-	eventually(s.t, startWait, "the server is ready", func() bool {
-		if !s.running() {
-			s.t.Fatalf("the server ended before it was ready: %v", s.exit)
-		}
-		_, err := s.get("/readyz")
-		return err == nil
-	})
 }
 
 func (s *server) running() bool {
