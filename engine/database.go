@@ -21,7 +21,8 @@ type Database struct {
 	engine *Engine
 	name   string
 
-	opening sync.Mutex
+	opening sync.Mutex  // held while the database is opened or closed
+	closed  bool        // it is not opened any more; guarded by opening
 	opened  atomic.Bool // what follows is set, and stays
 
 	log        *natslog.Log
@@ -42,8 +43,23 @@ func (d *Database) open(ctx context.Context) error {
 	if d.opened.Load() {
 		return nil
 	}
+	if err := d.openOnce(ctx); err != nil {
+		return err
+	}
+	select { // writes wait by themselves; this is for Engine.Ready
+	case <-d.sequencer.Begun():
+	case <-d.led:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+func (d *Database) openOnce(ctx context.Context) error {
 	d.opening.Lock()
 	defer d.opening.Unlock()
+	if d.closed {
+		return errStopping
+	}
 	if d.opened.Load() {
 		return nil
 	}
@@ -57,11 +73,6 @@ func (d *Database) open(ctx context.Context) error {
 	}
 	d.start()
 	d.opened.Store(true)
-	select { // writes wait by themselves; this is for Engine.Ready
-	case <-d.sequencer.Begun():
-	case <-d.led:
-	case <-ctx.Done():
-	}
 	return nil
 }
 
@@ -163,8 +174,15 @@ func (d *Database) checkpoint(ctx context.Context) error {
 	return nil
 }
 
-// close answers what waits, resigns, and takes a checkpoint.
+// close answers what waits, resigns, and takes a checkpoint. It waits for a call that is opening the database.
 func (d *Database) close(ctx context.Context) error {
+	d.opening.Lock()
+	defer d.opening.Unlock()
+	if d.closed || !d.opened.Load() {
+		d.closed = true
+		return nil
+	}
+	d.closed = true
 	d.sequencer.Close()
 	select {
 	case <-d.led:

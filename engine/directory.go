@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,10 +18,11 @@ import (
 //	nats/        the logs: JetStream's files
 //	checkpoints/ a directory for each database, by its UUID
 const (
-	formatFile = "millpond"
-	formatLine = "millpond data 1"
-	lockFile   = "lock"
-	asideFile  = formatFile + ".tmp"
+	formatFile   = "millpond"
+	formatPrefix = "millpond data "
+	formatLine   = formatPrefix + "1"
+	lockFile     = "lock"
+	asideFile    = formatFile + ".tmp"
 )
 
 // directory is a data directory that this process has locked, or a temporary one.
@@ -61,12 +63,14 @@ func openDirectory(c Config) (*directory, error) {
 
 // checkFormat refuses a directory that has something else in it, or data of a newer format.
 func checkFormat(path string) error {
-	line, err := os.ReadFile(filepath.Join(path, formatFile))
-	if err == nil {
-		if got := strings.TrimSpace(string(line)); got != formatLine {
-			return fmt.Errorf("the data directory %s has the format %q; this millpond reads %q, run a newer one", path, got, formatLine)
-		}
+	line, err := readFormat(path)
+	switch {
+	case err == nil && line == formatLine:
 		return nil
+	case err == nil && strings.HasPrefix(line, formatPrefix):
+		return fmt.Errorf("the data directory %s has the format %q; this millpond reads %q, run a newer one", path, line, formatLine)
+	case err == nil:
+		return fmt.Errorf("%s is not a data directory of millpond (its file %q says something else); choose another directory", path, formatFile)
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("read the data directory's format: %w", err)
@@ -83,20 +87,52 @@ func checkFormat(path string) error {
 	return nil
 }
 
-// writeFormat marks a new directory. The file is written aside, so that it is there whole or not at all.
+// readFormat returns the line of the format file, or the start of whatever else is there.
+func readFormat(path string) (string, error) {
+	file, err := os.Open(filepath.Join(path, formatFile))
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	line, err := io.ReadAll(io.LimitReader(file, 100))
+	return strings.TrimSpace(string(line)), err
+}
+
+// writeFormat marks a new directory. The file is written aside and synced, so that it is there whole or not at all.
 func (d *directory) writeFormat() error {
 	file := filepath.Join(d.path, formatFile)
 	if _, err := os.Stat(file); err == nil {
 		return nil
 	}
 	aside := filepath.Join(d.path, asideFile)
-	if err := os.WriteFile(aside, []byte(formatLine+"\n"), 0o600); err != nil {
-		return fmt.Errorf("mark the data directory: %w", err)
+	err := writeSynced(aside, formatLine+"\n")
+	if err == nil {
+		err = os.Rename(aside, file)
 	}
-	if err := os.Rename(aside, file); err != nil {
+	if err == nil {
+		err = syncDirectory(d.path)
+	}
+	if err != nil {
 		return fmt.Errorf("mark the data directory: %w", err)
 	}
 	return nil
+}
+
+func writeSynced(name, contents string) error {
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(contents)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+func syncDirectory(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func (d *directory) nats() string { return filepath.Join(d.path, "nats") }

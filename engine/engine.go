@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,13 +107,15 @@ func (e *Engine) start(ctx context.Context) (err error) {
 // kv.ErrNoDatabase or kv.ErrUnavailable. The name must be a valid one.
 func (e *Engine) Database(ctx context.Context, name string) (*Database, error) {
 	e.mu.RLock()
-	d, ok := e.databases[name]
+	d, closed := e.databases[name], e.closed
 	e.mu.RUnlock()
-	if !ok {
-		d = e.place(name)
+	if closed {
+		return nil, errStopping
 	}
 	if d == nil {
-		return nil, errStopping
+		if d = e.place(name); d == nil {
+			return nil, errStopping
+		}
 	}
 	// Whoever comes first opens it, and the others wait; after a failure the next one tries again.
 	if err := d.open(ctx); err != nil {
@@ -122,7 +126,7 @@ func (e *Engine) Database(ctx context.Context, name string) (*Database, error) {
 
 var errStopping = kv.Errorf(kv.ErrUnavailable, "The server is stopping; try again.")
 
-// place makes room for a database that is not open, or returns nil if the engine is closed.
+// place returns the database, which it makes room for if nobody else has, or nil if the engine is closed.
 func (e *Engine) place(name string) *Database {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -164,9 +168,10 @@ func (e *Engine) Ready() error {
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	e.closed = true
+	databases := slices.Collect(maps.Values(e.databases)) // there will be no others
 	e.mu.Unlock()
 	var failed []error
-	for _, d := range e.all() {
+	for _, d := range databases {
 		failed = append(failed, d.close(ctx))
 	}
 	if e.conn != nil {

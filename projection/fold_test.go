@@ -101,7 +101,7 @@ func TestExpiry(t *testing.T) {
 // memory is free.
 func TestMuchExpiresAtOnce(t *testing.T) {
 	h := begin(t)
-	const n = 5000
+	const n = 20_000
 	var effects []events.Effect
 	for i := range n {
 		effects = append(effects, set(key("k", i), "value", 500))
@@ -111,6 +111,7 @@ func TestMuchExpiresAtOnce(t *testing.T) {
 	}
 	p := apply(t, h.records, 4)
 	last := h.add(500, commit(set(key("new"), "", 0)))
+	before, after := digestOf(t, p), digestOf(t, apply(t, h.records, 4))
 	done := make(chan error)
 	go func() { done <- p.Apply(last) }()
 	for running := true; running; {
@@ -129,6 +130,9 @@ func TestMuchExpiresAtOnce(t *testing.T) {
 		want := map[kv.Position]int{last.Position - 1: n, last.Position: 1}[s.Chain.Applied]
 		if got := len(s.Entries[0]); got != want {
 			t.Fatalf("at %d: %d entries; want %d", s.Chain.Applied, got, want)
+		}
+		if got := digestOf(t, p); got != before && got != after {
+			t.Fatalf("a checkpoint is %v; want %v or %v", got, before, after)
 		}
 	}
 	p.View(func(v projection.View) {
