@@ -96,3 +96,14 @@ func TestReadWaitsForTheFlightThatSawMore(t *testing.T) {
 		time.Sleep(2 * time.Second) // BuntDB's own goroutine looks once a second whether it may end
 	})
 }
+
+// A database that Close came to before anybody had opened it is not opened any more: nobody would close it.
+func TestClosedBeforeOpened(t *testing.T) {
+	d := newDatabase(&Engine{}, "orders")
+	if err := d.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.open(t.Context()); !kv.SafeToRetry(err) {
+		t.Errorf("open: %v; want ErrUnavailable", err)
+	}
+}

@@ -101,7 +101,7 @@ func TestExpiry(t *testing.T) {
 // memory is free.
 func TestMuchExpiresAtOnce(t *testing.T) {
 	h := begin(t)
-	const n = 20_000
+	const n = 8000
 	var effects []events.Effect
 	for i := range n {
 		effects = append(effects, set(key("k", i), "value", 500))

@@ -124,6 +124,31 @@ func TestRequestCommittedElsewhere(t *testing.T) {
 	})
 }
 
+// Another leader has committed so much meanwhile that the table of recent commits does not reach back to a record whose
+// append failed: its outcome stays unknown, and it is not decided again.
+func TestUnknownOutcomeComesTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		letBuntDBEnd(t)
+		log := &events.MemoryLog{}
+		h := hold(log)
+		few := projection.Options{RecentCommits: 2}
+		a := startWith(t, h, func(c *writer.Config) { c.Exclusive = false }, few)
+		answer := a.later(requestOf(increment(key("n"))))
+		b := startWith(t, log, func(c *writer.Config) { c.Exclusive = false }, few)
+		for range 5 {
+			b.mustCommit(increment(key("other")))
+		}
+		h.goOn <- errFault
+		if try := <-answer; !errors.Is(try.err, kv.ErrUnknownOutcome) {
+			t.Errorf("got %+v, %v; want ErrUnknownOutcome", try.result, try.err)
+		}
+		a.stop()
+		if a.get(key("n")).Exists() {
+			t.Error("it was committed after it had been answered as unknown")
+		}
+	})
+}
+
 // A caller that has gone while the outcome was unknown does not see its atomic committed later.
 func TestGivenUpIsNotDecidedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -137,6 +162,7 @@ func TestGivenUpIsNotDecidedAgain(t *testing.T) {
 			t.Errorf("got %v; want ErrUnknownOutcome", err)
 		}
 		h.goOn <- errFault
+		close(h.goOn) // were it decided again, it would get through
 		if err := r.stop(); err != nil {
 			t.Error(err)
 		}
