@@ -38,12 +38,13 @@ type Database struct {
 
 func newDatabase(e *Engine, name string) *Database { return &Database{engine: e, name: name} }
 
-// open opens the database unless it is open. The context bounds how long the caller waits, not the database's life.
-func (d *Database) open(ctx context.Context) error {
+// open opens the database unless it is open, and makes it first if it is absent and create is set. The context bounds how
+// long the caller waits, not the database's life.
+func (d *Database) open(ctx context.Context, create bool) error {
 	if d.opened.Load() {
 		return nil
 	}
-	if err := d.openOnce(ctx); err != nil {
+	if err := d.openOnce(ctx, create); err != nil {
 		return err
 	}
 	select { // writes wait by themselves; this is for Engine.Ready
@@ -54,7 +55,7 @@ func (d *Database) open(ctx context.Context) error {
 	return nil
 }
 
-func (d *Database) openOnce(ctx context.Context) error {
+func (d *Database) openOnce(ctx context.Context, create bool) error {
 	d.opening.Lock()
 	defer d.opening.Unlock()
 	if d.closed {
@@ -63,7 +64,7 @@ func (d *Database) openOnce(ctx context.Context) error {
 	if d.opened.Load() {
 		return nil
 	}
-	log, err := d.openLog(ctx)
+	log, err := d.openLog(ctx, create)
 	if err != nil {
 		return err
 	}
@@ -76,8 +77,8 @@ func (d *Database) openOnce(ctx context.Context) error {
 	return nil
 }
 
-func (d *Database) openLog(ctx context.Context) (*natslog.Log, error) {
-	if d.engine.config.CreateDatabases {
+func (d *Database) openLog(ctx context.Context, create bool) (*natslog.Log, error) {
+	if create {
 		return natslog.Create(ctx, d.engine.js, d.name, natslog.Config{Memory: d.engine.config.Memory})
 	}
 	return natslog.Open(ctx, d.engine.js, d.name)
@@ -228,7 +229,7 @@ func (d *Database) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, e
 		select {
 		case <-point.Landed:
 		case <-ctx.Done():
-			return nil, kv.Errorf(kv.ErrUnavailable, "The read waited too long for a write; try again.")
+			return nil, kv.Errorf(kv.ErrUnavailable, "the read waited too long for a write; try again")
 		}
 	}
 }

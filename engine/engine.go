@@ -96,7 +96,7 @@ func (e *Engine) start(ctx context.Context) (err error) {
 		return err
 	}
 	for _, name := range names {
-		if _, err := e.Database(ctx, name); err != nil {
+		if err := e.place(name).open(ctx, false); err != nil {
 			return fmt.Errorf("open the database %q: %w", name, err)
 		}
 	}
@@ -106,25 +106,38 @@ func (e *Engine) start(ctx context.Context) (err error) {
 // Database returns an open database, and makes it first if it is absent and the engine is to do that. It fails with
 // kv.ErrNoDatabase or kv.ErrUnavailable. The name must be a valid one.
 func (e *Engine) Database(ctx context.Context, name string) (*Database, error) {
-	e.mu.RLock()
-	d, closed := e.databases[name], e.closed
-	e.mu.RUnlock()
-	if closed {
+	d, err := e.Existing(ctx, name)
+	if !errors.Is(err, kv.ErrNoDatabase) || !e.config.CreateDatabases {
+		return d, err
+	}
+	if d = e.place(name); d == nil {
 		return nil, errStopping
 	}
-	if d == nil {
-		if d = e.place(name); d == nil {
-			return nil, errStopping
-		}
-	}
-	// Whoever comes first opens it, and the others wait; after a failure the next one tries again.
-	if err := d.open(ctx); err != nil {
+	if err := d.open(ctx, true); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
-var errStopping = kv.Errorf(kv.ErrUnavailable, "The server is stopping; try again.")
+// Existing is like Database, but never makes one.
+func (e *Engine) Existing(ctx context.Context, name string) (*Database, error) {
+	e.mu.RLock()
+	d, closed := e.databases[name], e.closed
+	e.mu.RUnlock()
+	switch {
+	case closed:
+		return nil, errStopping
+	case d == nil: // all that there were at the start have their place since then
+		return nil, kv.Errorf(kv.ErrNoDatabase, "there is no database %q", name)
+	}
+	// Whoever comes first opens it, and the others wait; after a failure the next one tries again.
+	if err := d.open(ctx, false); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+var errStopping = kv.Errorf(kv.ErrUnavailable, "the server is stopping; try again")
 
 // place returns the database, which it makes room for if nobody else has, or nil if the engine is closed.
 func (e *Engine) place(name string) *Database {

@@ -172,6 +172,29 @@ func TestNoSuchDatabase(t *testing.T) {
 	}
 }
 
+// Existing makes no database, and finds those that were made: in this life and in one before.
+func TestExisting(t *testing.T) {
+	dir := t.TempDir()
+	e := onDisk(t, dir)
+	for range 2 {
+		if _, err := e.Existing(t.Context(), "orders"); !errors.Is(err, kv.ErrNoDatabase) {
+			t.Fatalf("got %v; want ErrNoDatabase", err)
+		}
+	}
+	want := mustDatabase(t, e, "orders")
+	if got, err := e.Existing(t.Context(), "orders"); got != want || err != nil {
+		t.Errorf("got %p, %v; want %p", got, err, want)
+	}
+	mustClose(t, e)
+	e = onDisk(t, dir)
+	if got, err := e.Existing(t.Context(), "orders"); err != nil || got.ID() != want.ID() {
+		t.Errorf("after a restart: %v, %v; want the id %s", got, err, want.ID())
+	}
+	if _, err := e.Existing(t.Context(), "users"); !errors.Is(err, kv.ErrNoDatabase) {
+		t.Errorf("got %v; want ErrNoDatabase", err)
+	}
+}
+
 // Whoever comes first opens a database, and all others get the same one.
 func TestConcurrentFirstUse(t *testing.T) {
 	e := mustOpen(t, engine.Config{Memory: true, CreateDatabases: true})

@@ -103,7 +103,7 @@ func TestClosedBeforeOpened(t *testing.T) {
 	if err := d.close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.open(t.Context()); !kv.SafeToRetry(err) {
+	if err := d.open(t.Context(), true); !kv.SafeToRetry(err) {
 		t.Errorf("open: %v; want ErrUnavailable", err)
 	}
 }

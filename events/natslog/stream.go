@@ -66,7 +66,7 @@ func streamConfig(database string, c Config) jetstream.StreamConfig {
 func Open(ctx context.Context, js jetstream.JetStream, database string) (*Log, error) {
 	stream, err := js.Stream(ctx, streamName(database))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, kv.Errorf(kv.ErrNoDatabase, "There is no database named %q.", database)
+		return nil, kv.Errorf(kv.ErrNoDatabase, "there is no database %q", database)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %q: %w", database, err)
