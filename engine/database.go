@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +31,7 @@ type Database struct {
 	projection *projection.Projection
 	sequencer  *writer.Sequencer
 	store      *projection.Store // nil if the data is in memory
+	marked     kv.Position       // at the last mark; belongs to the goroutine of checkpoints, and to close after it
 	observer   *observer
 
 	stopWork context.CancelFunc
@@ -92,30 +95,58 @@ func (d *Database) load(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	var skipped error
-	var p *projection.Projection
-	if d.engine.config.Memory {
-		p = projection.New(projection.Options{})
-	} else {
-		if d.store, err = projection.OpenStore(d.engine.checkpointDir(d.log.ID()), d.log.ID()); err != nil {
-			return err
-		}
-		if p, skipped, err = d.store.Load(end, projection.Options{}); err != nil {
-			return err
-		}
-	}
-	if skipped != nil {
-		logger.Warn("a checkpoint was passed over", "error", skipped)
+	p, err := d.fromCheckpoint(ctx, logger)
+	if err != nil {
+		return err
 	}
 	from := p.Chain().Applied
+	if end-from > manyRecords {
+		logger.Info("replaying the log", "from", from, "to", end)
+	}
 	if err := p.CatchUp(ctx, d.log, end); err != nil {
 		return errors.Join(fmt.Errorf("replay the log of %q: %w", d.name, err), p.Close())
 	}
 	d.projection = p
 	d.observer = d.engine.metrics.observe(d.name, p)
 	d.observer.sinceCheckpoint.Store(int64(end-from) * replayedRecord)
+	if ahead := p.Chain().Time - d.engine.clock.now(); ahead > clockTolerance {
+		logger.Warn("this machine's clock is behind the last record's time; keys expire by that time until the clock has caught up", "behind", time.Duration(ahead)*time.Millisecond)
+	}
 	logger.Info("opened", "position", end, "checkpoint", from, "took", time.Since(began).Round(time.Millisecond))
 	return nil
+}
+
+const (
+	manyRecords    = 100_000 // to replay: worth a line in the log, since it takes time
+	clockTolerance = 10_000  // milliseconds that the clock may be behind log time before it is worth a warning
+)
+
+// fromCheckpoint returns the state that the replay starts from. It fails if the log has lost what it once had: then nothing is
+// opened, since new records would take the places of the lost ones.
+func (d *Database) fromCheckpoint(ctx context.Context, logger *slog.Logger) (*projection.Projection, error) {
+	if d.engine.config.Memory {
+		return projection.New(projection.Options{}), nil
+	}
+	var err error
+	if d.store, err = projection.OpenStore(d.engine.checkpointDir(d.log.ID()), d.log.ID()); err != nil {
+		return nil, err
+	}
+	mark, err := d.store.LastMark()
+	if err != nil {
+		return nil, err
+	}
+	p, skipped, err := d.store.Load(projection.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if skipped != nil {
+		logger.Warn("a checkpoint was passed over", "error", skipped)
+	}
+	if err := cmp.Or(d.log.Check(ctx), d.log.Verify(ctx, mark), d.log.Verify(ctx, p.Chain())); err != nil {
+		err = fmt.Errorf("%w; restore the data directory from a copy, or delete %s to go on with what is left", err, d.engine.checkpointDir(d.log.ID()))
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
 }
 
 // replayedRecord is what a replayed record counts towards the next checkpoint, in bytes: about what it costs to replay
@@ -143,7 +174,7 @@ func (d *Database) start() {
 
 func newID() ulid.ULID { return ulid.MustNew(ulid.Now(), rand.Reader) }
 
-// checkpointEvery is how often the size of the log since the last checkpoint is looked at.
+// checkpointEvery is how often the end of the log is marked, and its size since the last checkpoint is looked at.
 const checkpointEvery = 5 * time.Second
 
 func (d *Database) checkpoints(ctx context.Context) {
@@ -156,6 +187,7 @@ func (d *Database) checkpoints(ctx context.Context) {
 			return
 		}
 		if d.observer.sinceCheckpoint.Load() < d.engine.config.CheckpointBytes {
+			d.mark()
 			continue
 		}
 		if err := d.checkpoint(ctx); err != nil && ctx.Err() == nil {
@@ -164,13 +196,28 @@ func (d *Database) checkpoints(ctx context.Context) {
 	}
 }
 
+// mark notes the end of the log beside the checkpoints, if it has moved.
+func (d *Database) mark() {
+	chain := d.projection.Chain()
+	if chain.Applied == d.marked {
+		return
+	}
+	if err := d.store.Mark(chain); err != nil {
+		d.engine.config.Logger.Error("the end of the log could not be noted", "database", d.name, "error", err)
+		return
+	}
+	d.marked = chain.Applied
+}
+
 func (d *Database) checkpoint(ctx context.Context) error {
 	began := time.Now()
-	d.observer.sinceCheckpoint.Store(0)
+	size := d.observer.sinceCheckpoint.Load()
 	chain, err := d.store.Save(ctx, d.projection)
 	if err != nil {
 		return err
 	}
+	d.observer.sinceCheckpoint.Add(-size)
+	d.marked = chain.Applied
 	d.engine.config.Logger.Info("took a checkpoint", "database", d.name, "position", chain.Applied, "took", time.Since(began).Round(time.Millisecond))
 	return nil
 }

@@ -13,7 +13,8 @@ type Chain struct {
 	Applied kv.Position // the last position read, whether its record counted or not
 	Epoch   kv.Position // the current epoch; 0 before the first
 	Writer  ulid.ULID   // who began it; zero after a resignation and before the first epoch
-	Hash    Hash        // of the last record that counted
+	Counted kv.Position // of the last record that counted
+	Hash    Hash        // of that record
 	Time    kv.Millis   // log time of that record
 }
 
@@ -34,7 +35,7 @@ func (c *Chain) Accept(s Sealed) (counts bool, err error) {
 	continues := r.Epoch == c.Epoch && r.Previous == c.Hash
 	switch {
 	case continues && (r.Kind == KindEpoch || c.Epoch != 0):
-		c.Hash = s.Hash
+		c.Counted, c.Hash = s.Position, s.Hash
 		c.Time = max(c.Time, r.Time)
 		if r.Kind == KindEpoch {
 			c.Epoch, c.Writer = s.Position, r.Writer

@@ -2,7 +2,9 @@ package projection
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/kv"
@@ -12,7 +14,8 @@ import (
 const readAhead = 64
 
 // CatchUp applies the log's records from where the projection is through position through, and returns then. It blocks
-// while the log does not have that position. Any damage or gap ends it with an error of events.
+// while the log does not have that position, but fails with ErrStalled if nothing comes for long. Any damage or gap ends it
+// with an error of events.
 func (p *Projection) CatchUp(ctx context.Context, log events.Log, through kv.Position) error {
 	if p.Chain().Applied >= through {
 		return nil
@@ -55,7 +58,7 @@ func (p *Projection) follow(ctx context.Context, log events.Log, through kv.Posi
 // decodeInto reads and decodes records until the one at through, or an error.
 func decodeInto(ctx context.Context, reader events.Reader, records chan<- events.Sealed, through kv.Position) error {
 	for {
-		m, err := reader.Next(ctx)
+		m, err := next(ctx, reader, through)
 		if err != nil {
 			return err
 		}
@@ -72,6 +75,26 @@ func decodeInto(ctx context.Context, reader events.Reader, records chan<- events
 			return nil
 		}
 	}
+}
+
+// ErrStalled says that a log does not deliver a message that it should have.
+var ErrStalled = errors.New("the log does not deliver its messages")
+
+// stalledAfter bounds how long a message may take that is known to be there.
+const stalledAfter = 30 * time.Second
+
+// next waits for a message without end if none may come yet, and otherwise until the log has stalled.
+func next(ctx context.Context, reader events.Reader, through kv.Position) (events.Message, error) {
+	if through == 0 {
+		return reader.Next(ctx)
+	}
+	waiting, cancel := context.WithTimeout(ctx, stalledAfter)
+	defer cancel()
+	m, err := reader.Next(waiting)
+	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
+		return m, fmt.Errorf("%w: none came for %v, and it should go on to position %d", ErrStalled, stalledAfter, through)
+	}
+	return m, err
 }
 
 // gather returns first and what else has been decoded already.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/internal/syncfile"
 	"github.com/millpondkv/millpond/kv"
 )
 
@@ -22,7 +23,7 @@ type Store struct {
 const (
 	keptCheckpoints   = 2 // the newest, and the one before it in case that one turns out to be damaged
 	checkpointPattern = "checkpoint-*.millpond"
-	unfinishedSuffix  = ".tmp"
+	unfinishedSuffix  = syncfile.AsideSuffix
 )
 
 // OpenStore makes the directory if it is absent, and clears away what an interrupted Save has left.
@@ -59,19 +60,12 @@ func (s *Store) Save(ctx context.Context, p *Projection) (events.Chain, error) {
 		os.Remove(file.Name())
 		return events.Chain{}, fmt.Errorf("save a checkpoint: %w", err)
 	}
-	return chain, s.prune()
+	return chain, errors.Join(s.Mark(chain), s.prune())
 }
 
 func (s *Store) publish(file string, at kv.Position) error {
 	name := strings.Replace(checkpointPattern, "*", fmt.Sprintf("%020d", uint64(at)), 1)
-	if err := os.Rename(file, filepath.Join(s.dir, name)); err != nil {
-		return err
-	}
-	dir, err := os.Open(s.dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return syncfile.Publish(file, filepath.Join(s.dir, name))
 }
 
 func (s *Store) prune() error {
@@ -90,28 +84,24 @@ func (s *Store) files() ([]string, error) {
 	return files, err
 }
 
-// Load returns the projection of the newest checkpoint that is whole and not beyond the end of the log, or an empty
-// projection if there is none. What was wrong with newer ones is in skipped; those that cannot be used are deleted. (One
-// beyond the end must not stay: once the log has grown past it, nothing would tell that it is of another history.)
-func (s *Store) Load(end kv.Position, o Options) (p *Projection, skipped error, err error) {
+// Load returns the projection of the newest checkpoint that is whole, or an empty projection if there is none. What was wrong
+// with newer ones is in skipped; they stay until newer ones replace them.
+func (s *Store) Load(o Options) (p *Projection, skipped error, err error) {
 	files, err := s.files()
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the checkpoints: %w", err)
 	}
 	for _, file := range files {
-		p, err := s.load(file, end, o)
+		p, err := s.load(file, o)
 		if err == nil {
 			return p, skipped, nil
-		}
-		if errors.Is(err, ErrCheckpoint) {
-			err = errors.Join(err, os.Remove(file))
 		}
 		skipped = errors.Join(skipped, fmt.Errorf("%s: %w", file, err))
 	}
 	return New(o), skipped, nil
 }
 
-func (s *Store) load(name string, end kv.Position, o Options) (*Projection, error) {
+func (s *Store) load(name string, o Options) (*Projection, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -121,10 +111,9 @@ func (s *Store) load(name string, end kv.Position, o Options) (*Projection, erro
 	if err != nil {
 		return nil, err
 	}
-	if applied := p.Chain().Applied; database != s.database || applied > end {
+	if database != s.database {
 		p.Close()
-		return nil, fmt.Errorf("%w: it is of position %d of the database %s; the log at hand is of %s and ends at %d",
-			ErrCheckpoint, applied, database, s.database, end)
+		return nil, fmt.Errorf("%w: it is of the database %s and not of %s", ErrCheckpoint, database, s.database)
 	}
 	return p, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
 	"github.com/oklog/ulid/v2"
 )
@@ -15,8 +16,9 @@ import (
 // that. When it returns nil, every record of earlier epochs is either applied or void for ever. It tries until it
 // succeeds, ctx ends, or the log turns out to be damaged.
 func (s *Sequencer) beginEpoch(ctx context.Context) error {
+	before := s.c.Projection.Chain().Epoch
 	for {
-		begun, err := s.tryEpoch(ctx, s.writer)
+		begun, err := s.tryEpoch(ctx, s.writer, before)
 		switch {
 		case begun:
 			s.c.Logger.Info("leading", "epoch", s.c.Projection.Chain().Epoch)
@@ -34,9 +36,15 @@ func (s *Sequencer) beginEpoch(ctx context.Context) error {
 
 // tryEpoch appends one epoch record and reports whether it counts. It fails with events.ErrFenced if the log has grown
 // meanwhile.
-func (s *Sequencer) tryEpoch(ctx context.Context, writer ulid.ULID) (begun bool, err error) {
+//
+// The record of an earlier try, after the epoch before, may have come into the log although its answer did not come in
+// time. If nothing follows it, it is as good as a new one; on a slow disk there might never be a better one.
+func (s *Sequencer) tryEpoch(ctx context.Context, writer ulid.ULID, before kv.Position) (begun bool, err error) {
 	if err := s.catchUp(ctx); err != nil {
 		return false, err
+	}
+	if c := s.c.Projection.Chain(); c.Writer == writer && c.Epoch > before && c.Epoch == c.Applied {
+		return true, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
@@ -106,7 +114,7 @@ func (s *Sequencer) outcome(g *group) (committed, known bool) {
 
 // resign ends this writer's epoch, so that the next leader need not wait. That it fails does no harm.
 func (s *Sequencer) resign(ctx context.Context) error {
-	if _, err := s.tryEpoch(ctx, ulid.ULID{}); err != nil {
+	if _, err := s.tryEpoch(ctx, ulid.ULID{}, s.c.Projection.Chain().Epoch); err != nil {
 		s.c.Logger.Warn("could not resign", "error", err)
 	}
 	return nil
