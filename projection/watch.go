@@ -3,6 +3,7 @@ package projection
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millpondkv/millpond/events"
@@ -16,6 +17,8 @@ type Watch struct {
 	ranges     []kv.Range
 	now        func() kv.Millis
 	changed    chan struct{} // has room for one: changes that nobody has taken yet become one
+	touched    atomic.Uint64 // position of the last record that touched a key
+	shown      events.Chain  // of the snapshot that Next returned last; zero at first
 	nextExpiry kv.Millis     // the first among the entries that Next returned last; 0: none
 	passed     kv.Millis     // the latest expiry that has been reported: no entry comes back if the clock does not follow
 }
@@ -41,14 +44,29 @@ func (w *Watch) Next(ctx context.Context) ([]kv.Entry, error) {
 		defer timer.Stop()
 		expired = timer.C
 	}
-	select {
-	case <-w.changed:
-	case <-expired:
-		w.passed = w.nextExpiry
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	for {
+		select {
+		case <-w.changed:
+			if w.isShown() {
+				continue
+			}
+		case <-expired:
+			w.passed = w.nextExpiry
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		return w.read()
 	}
-	return w.read()
+}
+
+// isShown reports whether the last snapshot has all that has happened to the keys. A record wakes once for each of them, and
+// the snapshot may have been read before the waking.
+func (w *Watch) isShown() bool {
+	if w.shown == (events.Chain{}) {
+		return false
+	}
+	evicted := w.nextExpiry != 0 && w.nextExpiry <= w.p.Chain().Time
+	return !evicted && kv.Position(w.touched.Load()) <= w.shown.Applied
 }
 
 func (w *Watch) read() ([]kv.Entry, error) {
@@ -56,7 +74,7 @@ func (w *Watch) read() ([]kv.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.nextExpiry = 0
+	w.shown, w.nextExpiry = snapshot.Chain, 0
 	list := make([]kv.Entry, len(w.keys))
 	for i, key := range w.keys {
 		if len(snapshot.Entries[i]) == 0 {
@@ -112,17 +130,21 @@ func (ws *watches) wake(records []events.Sealed, evicted []kv.EncodedKey) {
 	for _, s := range records {
 		for i := range s.Record.Commits {
 			for j := range s.Record.Commits[i].Effects {
-				ws.wakeKey(s.Record.Commits[i].Effects[j].Key)
+				ws.wakeKey(s.Record.Commits[i].Effects[j].Key, s.Position)
 			}
 		}
 	}
 	for _, key := range evicted {
-		ws.wakeKey(key)
+		ws.wakeKey(key, 0)
 	}
 }
 
-func (ws *watches) wakeKey(key kv.EncodedKey) {
+// wakeKey wakes the watches of a key that the record at that position has touched, or that was evicted.
+func (ws *watches) wakeKey(key kv.EncodedKey, at kv.Position) {
 	for w := range ws.byKey[key] {
+		if at != 0 {
+			w.touched.Store(uint64(at))
+		}
 		select {
 		case w.changed <- struct{}{}:
 		default:
