@@ -33,9 +33,9 @@ var arrows = map[string][]string{
 	"backup":             {"events", "kv", "kv/v8"},
 
 	// Above the line of what a server is made of: what puts it together.
-	"engine":         append([]string{"internal/natsserver"}, servers...),
+	"engine":         append([]string{"internal/natsserver", "internal/syncfile"}, servers...),
 	"service":        append([]string{"internal/natsserver"}, servers...),
-	"internal/serve": append([]string{"engine", "service", "internal/config", "internal/natsserver"}, servers...),
+	"internal/serve": append([]string{"engine", "service", "internal/config", "internal/natsserver", "internal/syncfile"}, servers...),
 
 	"client":          {"kv", "kv/v8", "kvconnect/datapath"}, // no server code
 	"client/embedded": append([]string{"engine", "service", "client", "internal/natsserver"}, servers...),
@@ -44,6 +44,7 @@ var arrows = map[string][]string{
 	"internal/config":     {},
 	"internal/ndjson":     {"kv", "kv/v8", "kv/v8/literal"},
 	"internal/natsserver": {},
+	"internal/syncfile":   {},
 	"internal/fakeserver": {"kvconnect", "kv", "kv/kvtest"}, // for tests of clients
 	"test":                {},
 	"test/bench":          append([]string{"engine", "client/...", "internal/..."}, servers...),

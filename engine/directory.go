@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
+	"github.com/millpondkv/millpond/internal/syncfile"
 )
 
 // A data directory has
@@ -22,7 +23,7 @@ const (
 	formatPrefix = "millpond data "
 	formatLine   = formatPrefix + "1"
 	lockFile     = "lock"
-	asideFile    = formatFile + ".tmp"
+	asideFile    = formatFile + syncfile.AsideSuffix
 )
 
 // directory is a data directory that this process has locked, or a temporary one.
@@ -80,7 +81,10 @@ func checkFormat(path string) error {
 		return fmt.Errorf("read the data directory: %w", err)
 	}
 	for _, f := range files {
-		if f.Name() != lockFile && f.Name() != asideFile { // those are left by a first start that was interrupted
+		switch f.Name() {
+		case lockFile, asideFile: // left by a first start that was interrupted
+		case "lost+found": // of a file system of its own
+		default:
 			return fmt.Errorf("%s is not empty and not a data directory of millpond (it has no file %q); choose another directory", path, formatFile)
 		}
 	}
@@ -104,35 +108,10 @@ func (d *directory) writeFormat() error {
 	if _, err := os.Stat(file); err == nil {
 		return nil
 	}
-	aside := filepath.Join(d.path, asideFile)
-	err := writeSynced(aside, formatLine+"\n")
-	if err == nil {
-		err = os.Rename(aside, file)
-	}
-	if err == nil {
-		err = syncDirectory(d.path)
-	}
-	if err != nil {
+	if err := syncfile.Write(file, []byte(formatLine+"\n")); err != nil {
 		return fmt.Errorf("mark the data directory: %w", err)
 	}
 	return nil
-}
-
-func writeSynced(name, contents string) error {
-	file, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(contents)
-	return errors.Join(err, file.Sync(), file.Close())
-}
-
-func syncDirectory(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func (d *directory) nats() string { return filepath.Join(d.path, "nats") }

@@ -55,6 +55,10 @@ type Engine struct {
 	metrics *metrics
 	clock   clock
 
+	watching sync.WaitGroup
+	closing  chan struct{} // closed by Close
+	failed   chan error    // has room for one
+
 	mu        sync.RWMutex
 	databases map[string]*Database // open, or being opened
 	closed    bool
@@ -73,7 +77,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{config: c, dir: dir, metrics: newMetrics(c.Registry), databases: map[string]*Database{}}
+	e := &Engine{config: c, dir: dir, metrics: newMetrics(c.Registry), databases: map[string]*Database{}, closing: make(chan struct{}), failed: make(chan error, 1)}
 	e.clock.wall = c.Now
 	if err := e.start(ctx); err != nil {
 		return nil, errors.Join(err, e.Close(ctx))
@@ -91,6 +95,9 @@ func (e *Engine) start(ctx context.Context) (err error) {
 	if e.js, err = jetstream.New(e.conn); err != nil {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
+	if err := e.nats.Check(); err != nil { // a stream that was not recovered must not be taken for absent, and made anew
+		return fmt.Errorf("recover the logs in %s: %w; restore the data directory from a copy", e.dir.nats(), err)
+	}
 	names, err := natslog.List(ctx, e.js)
 	if err != nil {
 		return err
@@ -100,8 +107,40 @@ func (e *Engine) start(ctx context.Context) (err error) {
 			return fmt.Errorf("open the database %q: %w", name, err)
 		}
 	}
+	e.watching.Go(e.watch)
 	return nil
 }
+
+// The log is looked at so often, and given up after it has been out of order so many times in a row.
+const (
+	watchEvery = 2 * time.Second
+	giveUp     = 3
+)
+
+// watch waits until the log cannot be written any more. JetStream does not recover from a full disk by itself: it has to be
+// started again.
+func (e *Engine) watch() {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for bad := 0; bad < giveUp; {
+		select {
+		case <-ticker.C:
+		case <-e.closing:
+			return
+		}
+		err := e.nats.Check()
+		if err == nil {
+			bad = 0
+			continue
+		}
+		if bad++; bad == giveUp {
+			e.failed <- fmt.Errorf("the log cannot be written: %w; see to the disk of %s and start again, every answered commit is kept", err, e.dir.path)
+		}
+	}
+}
+
+// Failed returns a channel that gets the reason when the log cannot be written any more: the engine is to be closed then.
+func (e *Engine) Failed() <-chan error { return e.failed }
 
 // Database returns an open database, and makes it first if it is absent and the engine is to do that. It fails with
 // kv.ErrNoDatabase or kv.ErrUnavailable. The name must be a valid one.
@@ -110,13 +149,16 @@ func (e *Engine) Database(ctx context.Context, name string) (*Database, error) {
 	if !errors.Is(err, kv.ErrNoDatabase) || !e.config.CreateDatabases {
 		return d, err
 	}
-	if d = e.place(name); d == nil {
+	return e.Create(ctx, name)
+}
+
+// Create is like Database, but makes it even if the engine is not to do that by itself.
+func (e *Engine) Create(ctx context.Context, name string) (*Database, error) {
+	d := e.place(name)
+	if d == nil {
 		return nil, errStopping
 	}
-	if err := d.open(ctx, true); err != nil {
-		return nil, err
-	}
-	return d, nil
+	return d, e.unavailable(d.open(ctx, true), name)
 }
 
 // Existing is like Database, but never makes one.
@@ -131,10 +173,16 @@ func (e *Engine) Existing(ctx context.Context, name string) (*Database, error) {
 		return nil, kv.Errorf(kv.ErrNoDatabase, "there is no database %q", name)
 	}
 	// Whoever comes first opens it, and the others wait; after a failure the next one tries again.
-	if err := d.open(ctx, false); err != nil {
-		return nil, err
+	return d, e.unavailable(d.open(ctx, false), name)
+}
+
+// unavailable makes an error of opening a database one that a user may see.
+func (e *Engine) unavailable(err error, name string) error {
+	if err == nil || errors.Is(err, kv.ErrNoDatabase) || errors.Is(err, kv.ErrUnavailable) {
+		return err
 	}
-	return d, nil
+	e.config.Logger.Error("cannot open a database", "database", name, "error", err)
+	return kv.Errorf(kv.ErrUnavailable, "the database %q cannot be opened now; try again", name)
 }
 
 var errStopping = kv.Errorf(kv.ErrUnavailable, "the server is stopping; try again")
@@ -180,6 +228,9 @@ func (e *Engine) Ready() error {
 // the checkpoints are given up, which costs nothing but a longer start.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
+	if !e.closed {
+		close(e.closing)
+	}
 	e.closed = true
 	databases := slices.Collect(maps.Values(e.databases)) // there will be no others
 	e.mu.Unlock()
@@ -187,6 +238,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	for _, d := range databases {
 		failed = append(failed, d.close(ctx))
 	}
+	e.watching.Wait()
 	if e.conn != nil {
 		e.conn.Close()
 	}

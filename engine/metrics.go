@@ -69,6 +69,9 @@ func (m *metrics) observe(database string, p *projection.Projection) *observer {
 	gauge("millpond_current_epoch", "The position at which the current epoch began.", func(v projection.View) float64 {
 		return float64(v.Chain().Epoch)
 	})
+	gauge("millpond_log_time_seconds", "The time of the last record. Ahead of the clock, keys expire too early.", func(v projection.View) float64 {
+		return float64(v.Chain().Time) / 1000
+	})
 	gauge("millpond_entries", "Entries, those included that have expired since the last record.", func(v projection.View) float64 {
 		n, _ := v.Stats()
 		return float64(n)

@@ -13,6 +13,9 @@ var (
 	ErrUnauthorized = errors.New("not authorized")
 	ErrNoDatabase   = errors.New("no such database")
 
+	// Before anything was decided; it will fail until an operator has mended the database. Reads go on.
+	ErrWritesDisabled = errors.New("writes are disabled")
+
 	// Before anything was decided; the request can be sent again as it is.
 	ErrUnavailable = errors.New("temporarily unavailable")
 

@@ -45,6 +45,7 @@ type draft struct {
 	state   state
 	now     kv.Millis
 	effects []events.Effect
+	size    int                   // bytes of the effects' values
 	places  map[kv.EncodedKey]int // of each key in effects, once there are many
 }
 
@@ -68,7 +69,9 @@ func (d *draft) find(key kv.EncodedKey) *events.Effect {
 
 // put adds an effect, or replaces the one on the same key.
 func (d *draft) put(e events.Effect) {
+	d.size += len(e.Value.Data)
 	if earlier := d.find(e.Key); earlier != nil {
+		d.size -= len(earlier.Value.Data)
 		*earlier = e
 		return
 	}
@@ -108,6 +111,9 @@ func (d *draft) mutate(m *kv.Mutation, stamp kv.Versionstamp) error {
 			return err
 		}
 		d.put(events.Effect{Key: m.Key, Value: value})
+		if d.size > events.MaxRecordSize { // of small operands: sums of large bigints
+			return kv.Invalidf("the results so far are %d bytes; a commit has room for %d", d.size, events.MaxRecordSize)
+		}
 	}
 	return nil
 }

@@ -47,6 +47,7 @@ type answer struct {
 
 var (
 	errClosed         = kv.Errorf(kv.ErrUnavailable, "The database is closing or has no leader; nothing was changed, try again.")
+	errDamaged        = kv.Errorf(kv.ErrWritesDisabled, "the log of this database is damaged and takes no writes; the server's log says where")
 	errBusy           = kv.Errorf(kv.ErrUnavailable, "Too many atomic writes wait already; nothing was changed, try again.")
 	errNotDecided     = kv.Errorf(kv.ErrUnavailable, "The atomic write was not decided in time; nothing was changed, try again.")
 	errUnknownOutcome = kv.Errorf(kv.ErrUnknownOutcome, "It is not known whether the atomic write was committed; read its keys before trying again.")
@@ -88,7 +89,7 @@ func (s *Sequencer) enqueue(r *request) error {
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
-		return errClosed
+		return s.closedError()
 	case len(s.waiting) >= maxWaiting || s.waitingBytes+r.size > maxWaitingBytes:
 		return errBusy
 	}

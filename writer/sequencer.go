@@ -62,6 +62,7 @@ type Sequencer struct {
 	waiting      []*request // in the order of their coming
 	waitingBytes int
 	closed       bool          // no request is taken any more
+	failed       bool          // and none ever will be, by any writer: the log is damaged
 	wake         chan struct{} // has room for one; filled when waiting or closed change
 	flying       flight
 }
@@ -86,9 +87,19 @@ func New(c Config) *Sequencer {
 func (s *Sequencer) Run(ctx context.Context) error {
 	err := s.lead(ctx)
 	s.leading.Store(false)
-	s.Close()
-	s.refuse(s.take(), errClosed)
+	s.mu.Lock()
+	s.closed, s.failed = true, isDamage(err)
+	s.mu.Unlock()
+	s.refuse(s.take(), s.closedError())
 	return err
+}
+
+// closedError returns why no request is taken any more.
+func (s *Sequencer) closedError() error {
+	if s.failed {
+		return errDamaged
+	}
+	return errClosed
 }
 
 func (s *Sequencer) lead(ctx context.Context) error {

@@ -52,6 +52,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case "/readyz":
 			f.readyz(w)
 			return
+		case "/":
+			fmt.Fprintln(w, "Millpond serves Deno KV here. Connect with Deno.openKv and this URL.")
+			return
 		case "/metrics":
 			f.metricsPage.ServeHTTP(w, r)
 			return

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/millpondkv/millpond/engine"
+	"github.com/millpondkv/millpond/internal/syncfile"
 )
 
 // minTokenLength is denokv's: shorter ones can be guessed.
@@ -47,7 +48,7 @@ func (c Config) token(e *engine.Engine) (accessToken, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		text = []byte(newToken() + "\n")
-		err = os.WriteFile(file, text, 0o600)
+		err = syncfile.Write(file, text)
 	}
 	if err != nil {
 		return accessToken{}, fmt.Errorf("keep the access token: %w", err)
@@ -71,24 +72,21 @@ func welcome(out io.Writer, c Config, addr net.Addr, token accessToken) {
 	if c.Memory {
 		where = "in memory only"
 	}
-	text := "<the access token that this server was given>"
+	setToken := "Set DENO_KV_ACCESS_TOKEN, where your program runs, to the access token that this server was given,"
 	if token.made {
-		text = token.text
+		setToken = "Set the access token where your program runs:\n\n  export DENO_KV_ACCESS_TOKEN=" + token.text + "\n"
 	}
 	url := "http://" + reachable(addr)
 	fmt.Fprintf(out, `Millpond serves Deno KV at %s (data %s).
 
-Set the access token where your program runs:
-
-  export DENO_KV_ACCESS_TOKEN=%s
-
+%s
 and connect (deno run -A --unstable-kv hello.ts):
 
   const kv = await Deno.openKv("%s");
   await kv.set(["users", "alice"], { name: "Alice" });
   console.log((await kv.get(["users", "alice"])).value);
 
-`, url, where, text, url)
+`, url, where, setToken, url)
 }
 
 // reachable returns an address that a client on this machine can connect to.
