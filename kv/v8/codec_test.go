@@ -203,22 +203,6 @@ func TestEncodeErrors(t *testing.T) {
 	}
 }
 
-func TestRelabel(t *testing.T) {
-	deno := unhex(t, "ff10 4902")
-	if got := v8.Relabel(deno); !bytes.Equal(got, unhex(t, "ff0f 4902")) || deno[1] != 0x10 {
-		t.Errorf("Relabel = %x, from %x", got, deno)
-	}
-	for _, text := range []string{"", "ff", "ff0f 4902", "0010"} {
-		data := unhex(t, text)
-		if got := v8.Relabel(data); !bytes.Equal(got, data) {
-			t.Errorf("Relabel(%s) = %x", text, got)
-		}
-	}
-	if allocs := testing.AllocsPerRun(100, func() { v8.Relabel(deno[:1]) }); allocs != 0 {
-		t.Errorf("Relabel allocates %v times for a value that it leaves alone", allocs)
-	}
-}
-
 func TestDecodeNumeric(t *testing.T) {
 	for _, f := range []float64{0, 1, -1, 0.5, math.MaxInt32, math.MinInt32, math.MaxUint32, 1e300, math.Inf(1)} {
 		n, err := v8.DecodeNumeric(encode(t, f))

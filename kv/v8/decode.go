@@ -16,9 +16,15 @@ import (
 // than 10,000 deep, and on what cannot be stored in Deno KV or be read outside its process, such as a SharedArrayBuffer;
 // who must not lose such a value keeps the bytes.
 func Decode(data []byte) (any, error) {
+	v, _, err := decode(data)
+	return v, err
+}
+
+// decode is Decode that also returns its decoder, after the value.
+func decode(data []byte) (any, decoder, error) {
 	version, err := readHeader(data)
 	if err != nil {
-		return nil, err
+		return nil, decoder{}, err
 	}
 	d := decoder{data: data, pos: 2, version: version}
 	v, err := d.value()
@@ -26,13 +32,13 @@ func Decode(data []byte) (any, error) {
 		// V8 9.8 wrote flags of views in version 13 (crbug.com/1284506); V8 tries both readings too.
 		again := decoder{data: data, pos: 2, version: 14}
 		if v, againErr := again.value(); againErr == nil {
-			return v, nil
+			return v, again, nil
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("decode V8 value at byte %d: %w", d.pos, err)
+		return nil, d, fmt.Errorf("decode V8 value at byte %d: %w", d.pos, err)
 	}
-	return v, nil
+	return v, d, nil
 }
 
 type decoder struct {
@@ -42,6 +48,7 @@ type decoder struct {
 	depth   int
 	objects []any  // by the number that references use
 	ascii   string // a copy of data that strings are cut from, if data is short
+	foreign bool   // the value has a part that not every engine reads; see Portable
 }
 
 // maxShared is the size of values whose strings share one copy of the bytes, which spares most allocations. A string that

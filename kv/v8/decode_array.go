@@ -93,7 +93,7 @@ func (d *decoder) bufferOrView(tag byte) (any, error) {
 	buffer := &ArrayBuffer{Resizable: tag == tagResizable}
 	d.begin(buffer)
 	if buffer.Resizable {
-		if buffer.MaxByteLength, err = d.uint64(); err != nil { // 64 bits in any version, so that Relabel keeps it
+		if buffer.MaxByteLength, err = d.uint64(); err != nil { // 64 bits in any version, so that Portable keeps it
 			return nil, err
 		}
 		if size > buffer.MaxByteLength || buffer.MaxByteLength > maxSafeInteger {
@@ -190,6 +190,7 @@ func (d *decoder) hostObject() (any, error) {
 	}
 	view := Uint8Array(slices.Clone(b))
 	view.Kind = nodeViews[class]
+	d.foreign = true
 	d.begin(view)
 	return view, view.check()
 }

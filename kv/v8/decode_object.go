@@ -242,6 +242,7 @@ func (d *decoder) errorObject() (*Error, error) {
 		case errorMessage:
 			e.Message, err = d.taggedText()
 		case errorStack:
+			d.foreign = d.foreign || e.HasCause
 			e.Stack, err = d.taggedText()
 		case errorCause:
 			e.HasCause = true

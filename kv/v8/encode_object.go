@@ -229,7 +229,7 @@ func errorName(tag byte) string {
 }
 
 // errorObject writes the stack before the cause. Older V8 wrote them the other way round and reads both orders; newer V8,
-// such as Deno's, reads only this one.
+// such as Deno's, reads only this one (see Portable).
 func (e *encoder) errorObject(v *Error) error {
 	e.begin(v)
 	e.tag(tagError)

@@ -73,18 +73,6 @@ const maxDepth = 10_000
 // maxBigintBytes is the size of V8's largest bigint, 2^30 bits.
 const maxBigintBytes = 1 << 27
 
-// Relabel returns data with format version 15 if it has version 16, and data itself otherwise. Deno 2.8 and later write
-// 16, which Node 20 refuses although the bytes that follow are the same, as long as no length passes 4 GiB. (The maximum of
-// a resizable ArrayBuffer can: Deno and Decode read it also in version 15, Node 20 takes its low 32 bits.) The result is a copy if it differs; data is never changed.
-func Relabel(data []byte) []byte {
-	if len(data) < 2 || data[0] != headerMark || data[1] != newestFormat {
-		return data
-	}
-	relabelled := append([]byte(nil), data...)
-	relabelled[1] = writeFormat
-	return relabelled
-}
-
 func readHeader(data []byte) (version byte, err error) {
 	if len(data) < 2 || data[0] != headerMark {
 		return 0, fmt.Errorf("not a V8 value: it does not start with ff and a format version")

@@ -1,6 +1,7 @@
 package v8_test
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/millpondkv/millpond/kv/v8"
@@ -30,5 +31,36 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("got %s\nwant %s", got, want)
 		}
 		literal.FormatIndent(v)
+	})
+}
+
+// No bytes make Portable panic. What it returns holds the same value, within the limit if the value was.
+func FuzzPortable(f *testing.F) {
+	for _, g := range readGolden(f) {
+		f.Add(unhex(f, g.hex), 1<<16)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, limit int) {
+		before := bytes.Clone(data)
+		portable := v8.Portable(data, limit)
+		if !bytes.Equal(data, before) {
+			t.Fatalf("Portable changed %x to %x", before, data)
+		}
+		if len(portable) > max(limit, len(data)) {
+			t.Fatalf("%d bytes became %d, over the limit of %d", len(data), len(portable), limit)
+		}
+		v, err := v8.Decode(data)
+		if err != nil {
+			if len(portable) != len(data) || len(data) > 2 && !bytes.Equal(portable[2:], data[2:]) {
+				t.Fatalf("%x cannot be decoded and became %x", data, portable)
+			}
+			return
+		}
+		again, err := v8.Decode(portable)
+		if err != nil {
+			t.Fatalf("%x became %x: %v", data, portable, err)
+		}
+		if got, want := v8test.Describe(again), v8test.Describe(v); got != want {
+			t.Fatalf("got %s\nwant %s", got, want)
+		}
 	})
 }

@@ -1,6 +1,7 @@
 // Decodes and encodes values with the V8 of the runtime that runs it, Node or Deno, for the tests of package v8.
-// It reads {decode: [hex, …], encode: [description, …], evaluate: [JavaScript, …]} from stdin, all of it, and writes
-// {version, decoded: [description or {error}, …], encoded: [hex or {error}, …], evaluated: [description or {error}, …]}.
+// It reads {decode: [hex, …], encode: [description, …], store: [description, …], evaluate: [JavaScript, …]} from stdin, all
+// of it, and writes {version, decoded, encoded, stored, evaluated}: descriptions, hex, hex and descriptions, each {error} if
+// the runtime threw one.
 // Descriptions are those of v8test.Describe.
 import process from "node:process";
 import v8 from "node:v8";
@@ -22,6 +23,9 @@ function serialize(value) {
   s.writeValue(value);
   return s.releaseBuffer();
 }
+
+// store serializes as Deno KV's client for the runtime does. @deno/kv uses v8.serialize, whose views are host objects.
+const store = (value) => (deno ? serialize(value) : v8.serialize(value));
 
 const bits = new DataView(new ArrayBuffer(8));
 
@@ -168,5 +172,6 @@ process.stdout.write(JSON.stringify({
   version: process.versions.v8,
   decoded: request.decode.map((hex) => attempt(() => describe(deserialize(Buffer.from(hex, "hex"))))),
   encoded: request.encode.map((d) => attempt(() => Buffer.from(serialize(build(d))).toString("hex"))),
+  stored: request.store.map((d) => attempt(() => Buffer.from(store(build(d))).toString("hex"))),
   evaluated: request.evaluate.map((text) => attempt(() => describe((0, eval)("(" + text + "\n)")))),
 }));

@@ -18,6 +18,7 @@ type Engine struct {
 type Questions struct {
 	Decode   []string          `json:"decode"`   // values in hex
 	Encode   []json.RawMessage `json:"encode"`   // descriptions
+	Store    []json.RawMessage `json:"store"`    // descriptions
 	Evaluate []string          `json:"evaluate"` // JavaScript
 }
 
@@ -26,6 +27,7 @@ type Answers struct {
 	Version   string            `json:"version"`   // of V8
 	Decoded   []json.RawMessage `json:"decoded"`   // descriptions
 	Encoded   []json.RawMessage `json:"encoded"`   // hex
+	Stored    []json.RawMessage `json:"stored"`    // hex, as Deno KV's client for the runtime writes values
 	Evaluated []json.RawMessage `json:"evaluated"` // descriptions
 }
 
@@ -62,6 +64,7 @@ func (e Engine) Ask(t *testing.T, script string, questions Questions) Answers {
 	}
 	questions.Decode = append([]string{}, questions.Decode...) // [] rather than null
 	questions.Encode = append([]json.RawMessage{}, questions.Encode...)
+	questions.Store = append([]json.RawMessage{}, questions.Store...)
 	questions.Evaluate = append([]string{}, questions.Evaluate...)
 	input, err := json.Marshal(questions)
 	if err != nil {

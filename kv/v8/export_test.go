@@ -1,0 +1,4 @@
+package v8
+
+// Same is same, for tests.
+var Same = same
