@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"kv/kvtest":     {"kv", "kv/v8"},
 
 	"events":     {"kv"},
-	"projection": {"events", "kv"},
+	"projection": {"events", "kv", "internal/syncfile"},
 	"writer":     {"projection", "events", "kv", "kv/v8"}, // the sequencer decides on its own projection
 
 	"kvconnect":          {"kvconnect/datapath", "kv", "kv/v8"},

@@ -247,8 +247,8 @@ func TestDamage(t *testing.T) {
 	if err := s.Run(t.Context()); !errors.Is(err, events.ErrCorrupt) {
 		t.Errorf("Run: %v; want ErrCorrupt", err)
 	}
-	if _, err := s.Commit(t.Context(), requestOf(increment(key("n")))); !errors.Is(err, kv.ErrUnavailable) {
-		t.Errorf("Commit: %v; want ErrUnavailable", err)
+	if _, err := s.Commit(t.Context(), requestOf(increment(key("n")))); !errors.Is(err, kv.ErrWritesDisabled) {
+		t.Errorf("Commit: %v; want ErrWritesDisabled", err)
 	}
 	if _, last, _ := log.Bounds(t.Context()); last != 3 {
 		t.Errorf("the log ends at %d; want 3", last)
