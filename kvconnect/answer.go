@@ -47,7 +47,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.valu
 //
 //	400  kv.ErrInvalid          the request will never work
 //	401  kv.ErrUnauthorized     Deno fetches new metadata, once, and tries again
-//	403  another database id    likewise
+//	403  another database id    likewise; or no such database, on the data path
 //	404  kv.ErrNoDatabase
 //	409  kv.ErrUnknownOutcome   must not be sent again unseen, so it is no 5xx
 //	409  anything unexpected    likewise

@@ -25,7 +25,7 @@ func mutation(kind pb.MutationType, change func(*pb.Mutation)) *pb.Mutation {
 	return m
 }
 
-// A request arrives at the database as package kv has it, every field of it, with V8 values relabelled for Node.
+// A request arrives at the database as package kv has it, every field of it, with V8 values made portable.
 func TestAtomicWriteTranslation(t *testing.T) {
 	s := newTestServer(t, nil)
 	var got *kv.Atomic

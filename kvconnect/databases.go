@@ -9,9 +9,10 @@ import (
 // Databases finds databases by name. Its methods are called concurrently, once for every request, so finding a database
 // that is open should cost no more than a look into a map.
 type Databases interface {
-	// Database returns the database of that name, which has passed ValidName, and creates it if that is allowed. It
-	// fails with kv.ErrNoDatabase if there is none and with kv.ErrUnavailable if it cannot be opened now.
-	Database(ctx context.Context, name string) (Database, error)
+	// Database returns the database of that name, which has passed ValidName. With create it makes an absent one, if
+	// that is allowed; only the metadata exchange asks for it. It fails with kv.ErrNoDatabase if there is none and with
+	// kv.ErrUnavailable if it cannot be opened now.
+	Database(ctx context.Context, name string, create bool) (Database, error)
 }
 
 // Database is one key space. Its methods are called concurrently. They fail with kv.ErrUnavailable when the same

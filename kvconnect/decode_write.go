@@ -6,10 +6,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/millpondkv/millpond/kv"
-	"github.com/millpondkv/millpond/kv/v8"
 )
 
-// decodeAtomicWrite reads an AtomicWrite. V8 values come out in the format that Node can read too, whatever Deno wrote.
+// decodeAtomicWrite reads an AtomicWrite. V8 values come out in a form that Deno and Node read, whichever of them wrote.
 func decodeAtomicWrite(body []byte) (*kv.Atomic, error) {
 	n := count(body)
 	if n[writeChecks] > kv.MaxChecks {
@@ -46,6 +45,7 @@ func decodeAtomicWrite(body []byte) (*kv.Atomic, error) {
 			a.Enqueues = append(a.Enqueues, e)
 		}
 	}
+	makePortable(a)
 	return a, nil
 }
 
@@ -96,9 +96,9 @@ func decodeMutation(message []byte) (kv.Mutation, error) {
 		case f.isNumber(mutationExpireAt):
 			m.expireAt = int64(f.number)
 		case f.isBytes(mutationSumMin):
-			m.SumMin = v8.Relabel(f.bytes)
+			m.SumMin = f.bytes
 		case f.isBytes(mutationSumMax):
-			m.SumMax = v8.Relabel(f.bytes)
+			m.SumMax = f.bytes
 		case f.isNumber(mutationSumClamp):
 			m.SumClamp = protowire.DecodeBool(f.number)
 		}
@@ -145,9 +145,6 @@ func (m *wireMutation) mutation() (kv.Mutation, error) {
 			return kv.Mutation{}, kv.Invalidf("a %s needs a value", m.Type)
 		}
 	}
-	if m.Value.Encoding == kv.EncodingV8 {
-		m.Value.Data = v8.Relabel(m.Value.Data)
-	}
 	return m.Mutation, nil
 }
 
@@ -160,7 +157,7 @@ func decodeEnqueue(message []byte) (e kv.Enqueue, err error) {
 		case err != nil:
 			return e, err
 		case f.isBytes(enqueuePayload):
-			e.Payload = v8.Relabel(f.bytes)
+			e.Payload = f.bytes
 		case f.isNumber(enqueueDeadline):
 			e.Deadline = kv.Millis(f.number)
 		case f.isBytes(enqueueUndelivered):

@@ -10,18 +10,23 @@ import (
 	"github.com/millpondkv/millpond/kvconnect"
 )
 
-// fakeDatabases is a fixed set of databases, or the error that it fails with.
+// fakeDatabases is a set of databases, or the error that it fails with.
 type fakeDatabases struct {
 	databases map[string]*fakeDatabase
 	err       error
+	creates   bool // absent ones, when asked to; not for concurrent requests
 }
 
-func (f *fakeDatabases) Database(_ context.Context, name string) (kvconnect.Database, error) {
+func (f *fakeDatabases) Database(_ context.Context, name string, create bool) (kvconnect.Database, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
 	if db, ok := f.databases[name]; ok {
 		return db, nil
+	}
+	if create && f.creates {
+		f.databases[name] = newFakeDatabase(databaseID)
+		return f.databases[name], nil
 	}
 	return nil, kv.Errorf(kv.ErrNoDatabase, "there is no database %q", name)
 }

@@ -31,7 +31,7 @@ type metadataEndpoint struct {
 	Consistency string `json:"consistency"`
 }
 
-// metadata answers POST / and POST /<name>: where and how a client finds the database.
+// metadata answers POST / and POST /<name>: where and how a client finds the database, which is created if need be.
 func (s *Server) metadata(w *reply, r *http.Request, name string) error {
 	if err := s.tokens.checkAccess(r); err != nil {
 		return err
@@ -52,7 +52,7 @@ func (s *Server) metadata(w *reply, r *http.Request, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.config.RequestTimeout)
 	defer cancel()
-	db, err := s.config.Databases.Database(ctx, name)
+	db, err := s.config.Databases.Database(ctx, name, true)
 	if err != nil {
 		return late(ctx, err)
 	}

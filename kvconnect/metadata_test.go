@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
+	pb "github.com/millpondkv/millpond/kvconnect/datapath"
 )
 
 // metadataRequest is a good metadata exchange, but for what the test changes.
@@ -133,5 +135,24 @@ func TestNewRefuses(t *testing.T) {
 	}
 	if _, err := kvconnect.New(kvconnect.Config{AccessToken: accessToken}); err == nil || !strings.Contains(err.Error(), "Databases is not set") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Only the metadata exchange creates a database: whoever mistypes a data path is told, and leaves nothing behind.
+func TestOnlyMetadataCreates(t *testing.T) {
+	s := newTestServer(t, nil)
+	s.databases.creates = true
+	for endpoint, message := range map[string]proto.Message{
+		"snapshot_read": new(pb.SnapshotRead), "atomic_write": new(pb.AtomicWrite), "watch": &pb.Watch{Keys: []*pb.WatchKey{{Key: key("k")}}},
+	} {
+		w := s.do(s.request("/typo/"+endpoint, strings.NewReader(marshal(t, message))))
+		wantError(t, w, 403, `there is no database "typo", or no longer; exchange metadata again`)
+	}
+	if _, ok := s.databases.databases["typo"]; ok {
+		t.Error("a data path request has created the database")
+	}
+	s.exchange(t, "/typo")
+	if _, ok := s.databases.databases["typo"]; !ok {
+		t.Error("the metadata exchange has not created the database")
 	}
 }

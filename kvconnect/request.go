@@ -72,14 +72,18 @@ func (s *Server) authorize(r *http.Request) (id string, err error) {
 	return id, nil
 }
 
-// database returns the database of a data path request.
+// database returns the database of a data path request. It creates none: who comes here has metadata, so the database was
+// there. If it is not any more, or was made anew under the same name, the answer is 403, so that Deno fetches new metadata
+// and goes on.
 func (s *Server) database(ctx context.Context, name, id string) (Database, error) {
-	db, err := s.config.Databases.Database(ctx, name)
+	db, err := s.config.Databases.Database(ctx, name, false)
+	if errors.Is(err, kv.ErrNoDatabase) {
+		return nil, failure(http.StatusForbidden, "there is no database %q, or no longer; exchange metadata again", name)
+	}
 	if err != nil {
 		return nil, late(ctx, err)
 	}
 	if !strings.EqualFold(id, db.ID()) {
-		// 403, so that Deno fetches new metadata and goes on: the database was made anew under the same name.
 		return nil, failure(http.StatusForbidden,
 			"the id of the database %q is not, or no longer, %s; exchange metadata again", name, id)
 	}

@@ -96,11 +96,11 @@ func referenceAtomic(from *pb.AtomicWrite) *kv.Atomic {
 	}
 	for _, m := range from.Mutations {
 		mutation := kv.Mutation{Type: kv.MutationType(m.MutationType), Key: kv.EncodedKey(m.Key), SumClamp: m.SumClamp,
-			SumMin: v8.Relabel(m.SumMin), SumMax: v8.Relabel(m.SumMax)}
+			SumMin: v8.Portable(m.SumMin, kv.MaxValueSize), SumMax: v8.Portable(m.SumMax, kv.MaxValueSize)}
 		if m.MutationType != pb.MutationType_M_DELETE {
 			mutation.Value = kv.Value{Encoding: kv.Encoding(m.Value.GetEncoding()), Data: m.Value.GetData()}
 			if mutation.Value.Encoding == kv.EncodingV8 {
-				mutation.Value.Data = v8.Relabel(mutation.Value.Data)
+				mutation.Value.Data = v8.Portable(mutation.Value.Data, kv.MaxValueSize)
 			}
 		}
 		if isSet := m.MutationType == 1 || m.MutationType == 9; isSet && m.ExpireAtMs != -1 {
@@ -109,7 +109,8 @@ func referenceAtomic(from *pb.AtomicWrite) *kv.Atomic {
 		a.Mutations = append(a.Mutations, mutation)
 	}
 	for _, e := range from.Enqueues {
-		enqueue := kv.Enqueue{Payload: v8.Relabel(e.Payload), Deadline: kv.Millis(e.DeadlineMs), BackoffSchedule: e.BackoffSchedule}
+		enqueue := kv.Enqueue{Payload: v8.Portable(e.Payload, kv.MaxValueSize), Deadline: kv.Millis(e.DeadlineMs),
+			BackoffSchedule: e.BackoffSchedule}
 		for _, k := range e.KeysIfUndelivered {
 			enqueue.KeysIfUndelivered = append(enqueue.KeysIfUndelivered, kv.EncodedKey(k))
 		}

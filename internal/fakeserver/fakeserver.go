@@ -142,7 +142,7 @@ func (s *Server) time() kv.Millis {
 
 type databases struct{ s *Server }
 
-func (d databases) Database(_ context.Context, name string) (kvconnect.Database, error) {
+func (d databases) Database(_ context.Context, name string, _ bool) (kvconnect.Database, error) {
 	if name != kvconnect.DefaultDatabase {
 		return nil, kv.Errorf(kv.ErrNoDatabase, "there is no database %q", name)
 	}

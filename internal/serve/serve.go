@@ -51,6 +51,9 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if _, err := e.Create(ctx, kvconnect.DefaultDatabase); err != nil { // there is always one to begin with
+		return errors.Join(err, e.Close(ctx))
+	}
 	token, err := c.token(e)
 	if err != nil {
 		return errors.Join(err, e.Close(ctx))
@@ -65,26 +68,34 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 	front.open(e, connect)
 	welcome(out, c, listener.Addr(), token)
 	log.Info("ready", "addr", listener.Addr().String())
+	closing := engineTimeout
 	select {
 	case <-ctx.Done():
 		log.Info("draining")
 	case err = <-failed:
+	case err = <-e.Failed():
+		c.DrainDelay, c.DrainTimeout, closing = 0, min(c.DrainTimeout, brokenTimeout), brokenTimeout
 	}
-	return errors.Join(err, drain(c, server, front, connect, e, log))
+	return errors.Join(err, drain(c, closing, server, front, connect, e, log))
 }
 
-// engineTimeout bounds how long the last answers and checkpoints may take, after the requests have ended.
-const engineTimeout = time.Minute
+const (
+	// engineTimeout bounds how long the last answers and checkpoints may take, after the requests have ended.
+	engineTimeout = time.Minute
+	// brokenTimeout bounds both when the log is broken: writes will not finish.
+	brokenTimeout = 3 * time.Second
+)
 
-func drain(c Config, server *http.Server, front *front, connect *kvconnect.Server, e *engine.Engine, log *slog.Logger) error {
+func drain(c Config, closing time.Duration, server *http.Server, front *front, connect *kvconnect.Server, e *engine.Engine, log *slog.Logger) error {
 	front.draining.Store(true)
+	time.Sleep(c.DrainDelay)
 	connect.Drain()
 	ctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		log.Warn("some requests did not finish in time and were cut off", "after", c.DrainTimeout, "watches", connect.Watches())
 	}
-	ctx, cancel = context.WithTimeout(context.Background(), engineTimeout)
+	ctx, cancel = context.WithTimeout(context.Background(), closing)
 	defer cancel()
 	if err := e.Close(ctx); err != nil {
 		return fmt.Errorf("close the databases: %w", err)
@@ -96,8 +107,12 @@ func drain(c Config, server *http.Server, front *front, connect *kvconnect.Serve
 // databases makes an engine what kvconnect asks for.
 type databases struct{ *engine.Engine }
 
-func (d databases) Database(ctx context.Context, name string) (kvconnect.Database, error) {
-	db, err := d.Engine.Database(ctx, name)
+func (d databases) Database(ctx context.Context, name string, create bool) (kvconnect.Database, error) {
+	find := d.Engine.Existing
+	if create {
+		find = d.Engine.Database
+	}
+	db, err := find(ctx, name)
 	if err != nil {
 		return nil, err
 	}
