@@ -21,10 +21,11 @@ build: ## bin/millpond
 test: tools lint race-compiler ## everything: formatting, vet, staticcheck, all tests with the race detector (RACE= without)
 	MILLPOND_DENO=$(DENO) go test $(RACE) -timeout 12m ./...
 
-lint: ## gofmt, go vet, staticcheck
+lint: ## gofmt, go vet, staticcheck, go.mod
 	@unformatted=$$(gofmt -s -l .); test -z "$$unformatted" || { echo "run gofmt -s -w on:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
+	go mod tidy -diff
 
 bench: tools ## the speed on this machine, into bench-results/ (several minutes; leave the machine alone meanwhile)
 	MILLPOND_DENO=$(DENO) go run ./test/bench
