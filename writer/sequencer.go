@@ -5,6 +5,7 @@ package writer
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -24,10 +25,21 @@ type Config struct {
 	NewID      func() ulid.ULID       // random ids; the first names this writer
 	Logger     *slog.Logger
 	Metrics    Metrics // may be nil
-	// Exclusive says that no other process can lead this database. Then an answer that changes nothing (failed checks)
-	// needs no record to prove that this process still led when it was given.
+
+	// Exclusive says that no other process can lead this database. Then an answer that changes nothing (failed checks, a
+	// read index) needs no proof that this process still led when it was given.
 	Exclusive bool
+	// Lease is for how long an acked record proves that this process leads, counted from when it was sent. Standbys wait
+	// longer than that after the last record before they take over. 0: for no time at all, so that each answer that
+	// changes nothing takes a record.
+	Lease time.Duration
+	// From is the end of the log at which this writer is to take over. If the log turns out to have gone on from there,
+	// somebody leads, and Run ends with ErrDeposed. 0: take over wherever the log ends, and never give way.
+	From kv.Position
 }
+
+// ErrDeposed says that another writer leads now.
+var ErrDeposed = errors.New("another writer leads")
 
 // Metrics is told what a sequencer does, from its one goroutine.
 type Metrics interface {
@@ -61,10 +73,13 @@ type Sequencer struct {
 	mu           sync.Mutex
 	waiting      []*request // in the order of their coming
 	waitingBytes int
-	closed       bool          // no request is taken any more
-	failed       bool          // and none ever will be, by any writer: the log is damaged
-	wake         chan struct{} // has room for one; filled when waiting or closed change
+	indexes      []chan ReadIndex // read indexes that wait for a record to be acked
+	closed       bool             // no request is taken any more
+	failed       bool             // and none ever will be, by any writer: the log is damaged
+	wake         chan struct{}    // has room for one; filled when waiting or closed change
 	flying       flight
+	acked        kv.Position // of the last record that was applied when nothing was in flight
+	leaseEnds    time.Time   // monotonic; zero before the first record of the epoch
 }
 
 // flight is the record that has been decided and not been applied yet.
@@ -91,6 +106,7 @@ func (s *Sequencer) Run(ctx context.Context) error {
 	s.closed, s.failed = true, isDamage(err)
 	s.mu.Unlock()
 	s.refuse(s.take(), s.closedError())
+	s.answerIndexes(s.takeIndexes(), ReadIndex{})
 	return err
 }
 
@@ -106,6 +122,7 @@ func (s *Sequencer) lead(ctx context.Context) error {
 	if err := s.beginEpoch(ctx); err != nil {
 		return err
 	}
+	s.rest()
 	close(s.begun)
 	for {
 		s.leading.Store(true)
@@ -146,7 +163,7 @@ func (s *Sequencer) wait(ctx context.Context) (closing bool) {
 	}
 	for {
 		s.mu.Lock()
-		waiting, closed := len(s.waiting), s.closed
+		waiting, closed := len(s.waiting)+len(s.indexes), s.closed
 		s.mu.Unlock()
 		if waiting > 0 || closed {
 			return closed
@@ -169,7 +186,7 @@ func (s *Sequencer) nextExpiry() (at kv.Millis) {
 // step decides all that waits, as far as it fits into a record, appends the record, and answers. An error ends the reign
 // for good.
 func (s *Sequencer) step(ctx context.Context) error {
-	requests := s.take()
+	requests, indexes := s.take(), s.takeIndexes()
 	var g *group
 	s.c.Projection.View(func(v projection.View) {
 		g = newGroup(v, s.depart(v.Chain()))
@@ -185,9 +202,11 @@ func (s *Sequencer) step(ctx context.Context) error {
 	if err != nil {
 		s.c.Logger.Warn("the outcome of a record is unknown; a new epoch will tell", "position", g.position, "commits", len(g.commits), "error", err)
 		s.c.Metrics.UnknownOutcome()
+		s.putBackIndexes(indexes)
 		return s.settle(ctx, g, requests)
 	}
 	s.answer(requests)
+	s.answerIndexes(indexes, s.index())
 	return nil
 }
 
@@ -200,34 +219,43 @@ func (s *Sequencer) depart(after events.Chain) kv.Millis {
 	return s.flying.time
 }
 
+// land ends the flight.
 func (s *Sequencer) land() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	close(s.flying.landed)
-	s.flying = flight{}
+	s.mu.Unlock()
+	s.rest()
+}
+
+// rest says that nothing is in flight: all that is applied by now was acked.
+func (s *Sequencer) rest() {
+	applied := s.c.Projection.Chain().Applied
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flying, s.acked = flight{}, applied
 }
 
 // append puts the group into the log and into the projection. After an error of the log the outcome is unknown. A group
-// without commits is appended if entries have expired since the last record, or to prove that this process leads.
+// without commits is appended only if entries have expired since the last record, or to prove that this process leads.
 func (s *Sequencer) append(ctx context.Context, g *group) error {
-	next := s.nextExpiry()
-	if len(g.commits) == 0 && s.c.Exclusive && !expired(next, g.now) {
+	if len(g.commits) == 0 && !expired(s.nextExpiry(), g.now) && s.leads() {
 		s.land()
 		return nil
 	}
 	chain := s.c.Projection.Chain()
 	record := &events.Record{Kind: events.KindCommits, Epoch: chain.Epoch, Previous: chain.Hash, Time: g.now, Commits: g.commits}
 	sealed, data := events.Seal(g.position, record)
-	started := time.Now()
+	sent := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
 	if _, err := s.c.Log.Append(ctx, events.Append{Kind: record.Kind, Data: data, Last: chain.Applied, Epoch: chain.Epoch}); err != nil {
 		return err
 	}
-	s.c.Metrics.Appended(len(g.commits), len(data), time.Since(started))
+	s.c.Metrics.Appended(len(g.commits), len(data), time.Since(sent))
 	if err := s.c.Projection.Apply(sealed); err != nil {
 		return err
 	}
+	s.renew(sent)
 	s.land()
 	return nil
 }
