@@ -74,7 +74,7 @@ func (s *Sequencer) tryEpoch(ctx context.Context, writer ulid.ULID, before kv.Po
 // this writer.
 func (s *Sequencer) deposed() bool {
 	chain := s.c.Projection.Chain()
-	return s.c.From != 0 && chain.Writer != s.writer && chain.Applied != s.c.From
+	return s.c.Yields && chain.Writer != s.writer && chain.Applied != s.c.From
 }
 
 // catchUp applies what the log has. The bounds are a hint only; the epoch record's fence is what makes sure.

@@ -33,9 +33,10 @@ type Config struct {
 	// longer than that after the last record before they take over. 0: for no time at all, so that each answer that
 	// changes nothing takes a record.
 	Lease time.Duration
-	// From is the end of the log at which this writer is to take over. If the log turns out to have gone on from there,
-	// somebody leads, and Run ends with ErrDeposed. 0: take over wherever the log ends, and never give way.
-	From kv.Position
+	// Yields says that Run is to end with ErrDeposed when another writer leads: when the log turns out to have gone on from
+	// the position From, and not by this writer. Otherwise it takes over wherever the log ends, again and again.
+	Yields bool
+	From   kv.Position
 }
 
 // ErrDeposed says that another writer leads now.
