@@ -18,7 +18,7 @@ func (s *Server) atomicWrite(w *reply, r *http.Request, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Validate(s.now(), s.config.RawKeys); err != nil {
+	if err := a.Validate(s.now(), s.config.Raw); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.config.RequestTimeout)

@@ -11,11 +11,8 @@ import (
 // decodeAtomicWrite reads an AtomicWrite. V8 values come out in a form that Deno and Node read, whichever of them wrote.
 func decodeAtomicWrite(body []byte) (*kv.Atomic, error) {
 	n := count(body)
-	if n[writeChecks] > kv.MaxChecks {
-		return nil, tooMany("checks", n[writeChecks], kv.MaxChecks)
-	}
-	if changes := n[writeMutations] + n[writeEnqueues]; changes > kv.MaxMutations {
-		return nil, tooMany("mutations and enqueues", changes, kv.MaxMutations)
+	if err := kv.ValidateCounts(n[writeChecks], n[writeMutations]+n[writeEnqueues]); err != nil {
+		return nil, err
 	}
 	a := new(kv.Atomic)
 	a.Checks = make([]kv.Check, 0, n[writeChecks])

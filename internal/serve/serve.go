@@ -59,7 +59,7 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 		return errors.Join(err, e.Close(ctx))
 	}
 	connect, err := kvconnect.New(kvconnect.Config{
-		Databases: databases{e}, AccessToken: token.text, TrustForwarded: c.TrustForwarded, RawKeys: c.RawKeys,
+		Databases: databases{e}, AccessToken: token.text, TrustForwarded: c.TrustForwarded, Raw: c.Raw,
 		Logger: log, Observe: front.metrics.observe,
 	})
 	if err != nil {
