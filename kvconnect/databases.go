@@ -29,8 +29,8 @@ type Database interface {
 	// stored (the sum of a number and a string), and then nothing was written; with kv.ErrUnknownOutcome if a may have
 	// been committed. When ctx ends after a may have reached the log, that is an unknown outcome too.
 	//
-	// The bytes in a are Commit's to keep and are never modified, but they share one array with the rest of the
-	// request: clone what is kept for long.
+	// The bytes in a are Commit's to keep and are never modified, but they may share one array with the rest of the
+	// request, of at most 1 KiB or twice a.Size(): clone what is kept for long.
 	Commit(ctx context.Context, a *kv.Atomic) (kv.CommitResult, error)
 
 	// Watch begins to watch the keys, which are valid by kv.ValidateWatch. It does not block.

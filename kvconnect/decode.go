@@ -7,8 +7,8 @@ import (
 )
 
 // The decoders translate the bodies of requests into the types of package kv. They refuse what these types cannot hold
-// and, before they allocate, too many items: a body of the largest size has room for a million. The rest of the rules is in kv/validate.go. Keys are copied, values share the
-// body's array.
+// and, before they allocate, too many items: a body of the largest size has room for a million. The rest of the rules is
+// in kv/validate.go. Keys are copied, values may share the body's array.
 
 // decodeSnapshotRead reads a SnapshotRead.
 func decodeSnapshotRead(body []byte) ([]kv.Range, error) {
