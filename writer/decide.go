@@ -26,7 +26,7 @@ func decide(s state, a *kv.Atomic, now kv.Millis, stamp kv.Versionstamp) (effect
 	d := draft{state: s, now: now, effects: make([]events.Effect, 0, len(a.Mutations))}
 	for i := range a.Mutations {
 		if err := d.mutate(&a.Mutations[i], stamp); err != nil {
-			return nil, nil, kv.Invalidf("Mutation %d: %s", i, err)
+			return nil, nil, kv.Invalidf("mutation %d: %v", i, err)
 		}
 	}
 	return d.effects, nil, nil

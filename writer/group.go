@@ -60,7 +60,7 @@ func (g *group) add(r *request) (fits bool) {
 		if len(g.commits) > 0 {
 			return false
 		}
-		r.answer = answer{err: kv.Invalidf("The atomic write changes %d bytes with the results of its sums; a record of the log has room for %d.", size, events.MaxRecordSize)}
+		r.answer = answer{err: kv.Invalidf("the atomic write changes %d bytes with the results of its sums; a record of the log has room for %d", size, events.MaxRecordSize)}
 		return true
 	}
 	g.commit(commit, stamp)
