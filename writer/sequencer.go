@@ -211,7 +211,7 @@ func (s *Sequencer) land() {
 // without commits is appended if entries have expired since the last record, or to prove that this process leads.
 func (s *Sequencer) append(ctx context.Context, g *group) error {
 	next := s.nextExpiry()
-	if len(g.commits) == 0 && s.c.Exclusive && !expired(next, g.now) {
+	if len(g.commits) == 0 && s.c.Exclusive && !next.Expired(g.now) {
 		s.land()
 		return nil
 	}
