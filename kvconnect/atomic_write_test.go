@@ -110,6 +110,20 @@ func TestAtomicWriteCheckFailure(t *testing.T) {
 	}
 }
 
+// A database that takes no writes says so in the protocol's own words, which end the call: Deno sends a 503 again for ever.
+func TestAtomicWriteDisabled(t *testing.T) {
+	s := newTestServer(t, nil)
+	s.db.commit = func(context.Context, *kv.Atomic) (kv.CommitResult, error) {
+		return kv.CommitResult{}, kv.Errorf(kv.ErrWritesDisabled, "the log is damaged")
+	}
+	var got pb.AtomicWriteOutput
+	unmarshal(t, s.post(t, "atomic_write", new(pb.AtomicWrite)), &got)
+	want := &pb.AtomicWriteOutput{Status: pb.AtomicWriteStatus_AW_WRITE_DISABLED}
+	if diff := cmp.Diff(want, &got, protocmp.Transform()); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
 // Empty commits succeed, each with a larger versionstamp.
 func TestAtomicWriteEmpty(t *testing.T) {
 	s := newTestServer(t, nil)
