@@ -126,7 +126,7 @@ func comparePortable(t *testing.T, writer v8test.Engine, readers ...v8test.Engin
 
 // Values are the same exactly if their descriptions are: those of equal bytes, and those of which a byte differs.
 func TestSame(t *testing.T) {
-	const seed, count = 8, 20000
+	const seed, count = 8, 5000
 	g := v8test.Generator{Rand: rand.New(rand.NewPCG(seed, 0)), Float16: true}
 	var equal, different int
 	for range count {
