@@ -104,7 +104,7 @@ func (d *Database) load(ctx context.Context) (err error) {
 		logger.Info("replaying the log", "from", from, "to", end)
 	}
 	if err := p.CatchUp(ctx, d.log, end); err != nil {
-		return errors.Join(fmt.Errorf("replay the log of %q: %w", d.name, err), p.Close())
+		return errors.Join(fmt.Errorf("replay the log of %q: %w; %s", d.name, err, restore), p.Close())
 	}
 	d.projection = p
 	d.observer = d.engine.metrics.observe(d.name, p)
@@ -112,7 +112,7 @@ func (d *Database) load(ctx context.Context) (err error) {
 	if ahead := p.Chain().Time - d.engine.clock.now(); ahead > clockTolerance {
 		logger.Warn("this machine's clock is behind the last record's time; keys expire by that time until the clock has caught up", "behind", time.Duration(ahead)*time.Millisecond)
 	}
-	logger.Info("opened", "position", end, "checkpoint", from, "took", time.Since(began).Round(time.Millisecond))
+	logger.Info("opened", "position", end, "checkpoint", from, "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
 }
 
@@ -143,11 +143,14 @@ func (d *Database) fromCheckpoint(ctx context.Context, logger *slog.Logger) (*pr
 		logger.Warn("a checkpoint was passed over", "error", skipped)
 	}
 	if err := cmp.Or(d.log.Check(ctx), d.log.Verify(ctx, mark), d.log.Verify(ctx, p.Chain())); err != nil {
-		err = fmt.Errorf("%w; restore the data directory from a copy, or delete %s to go on with what is left", err, d.engine.checkpointDir(d.log.ID()))
+		err = fmt.Errorf("%w; %s, or delete %s to go on with what is left", err, restore, d.engine.checkpointDir(d.log.ID()))
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }
+
+// restore is what to do about a damaged log.
+const restore = "restore the data directory from a copy"
 
 // replayedRecord is what a replayed record counts towards the next checkpoint, in bytes: about what it costs to replay
 // one, however small.
@@ -218,7 +221,7 @@ func (d *Database) checkpoint(ctx context.Context) error {
 	}
 	d.observer.sinceCheckpoint.Add(-size)
 	d.marked = chain.Applied
-	d.engine.config.Logger.Info("took a checkpoint", "database", d.name, "position", chain.Applied, "took", time.Since(began).Round(time.Millisecond))
+	d.engine.config.Logger.Info("took a checkpoint", "database", d.name, "position", chain.Applied, "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
 }
 

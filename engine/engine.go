@@ -8,8 +8,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -96,7 +98,7 @@ func (e *Engine) start(ctx context.Context) (err error) {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
 	if err := e.nats.Check(); err != nil { // a stream that was not recovered must not be taken for absent, and made anew
-		return fmt.Errorf("recover the logs in %s: %w; restore the data directory from a copy", e.dir.nats(), err)
+		return fmt.Errorf("recover the logs in %s: %w; %s", e.dir.nats(), err, restore)
 	}
 	names, err := natslog.List(ctx, e.js)
 	if err != nil {
@@ -107,8 +109,34 @@ func (e *Engine) start(ctx context.Context) (err error) {
 			return fmt.Errorf("open the database %q: %w", name, err)
 		}
 	}
+	if err := e.missingLogs(); err != nil {
+		return err
+	}
 	e.watching.Go(e.watch)
 	return nil
+}
+
+// missingLogs reports checkpoints whose log is not there: a log that was lost as a whole.
+func (e *Engine) missingLogs() error {
+	dirs, err := os.ReadDir(e.checkpointDir(""))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	known := map[string]bool{}
+	for _, d := range e.all() {
+		known[d.ID()] = true
+	}
+	for _, dir := range dirs {
+		path := e.checkpointDir(dir.Name())
+		if files, err := os.ReadDir(path); err != nil || len(files) == 0 { // a database that was made a moment before a crash
+			continue
+		}
+		if !known[dir.Name()] {
+			return fmt.Errorf("%s has checkpoints of a database whose log is missing in %s; %s, or delete those checkpoints to go on without it",
+				path, e.dir.nats(), restore)
+		}
+	}
+	return err
 }
 
 // The log is looked at so often, and given up after it has been out of order so many times in a row.

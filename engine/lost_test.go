@@ -106,3 +106,19 @@ func TestGoOnWithWhatIsLeft(t *testing.T) {
 		t.Errorf("k = %q; want what the earlier log has", got)
 	}
 }
+
+// A log that is gone as a whole is not taken for a database that never was.
+func TestLogIsMissing(t *testing.T) {
+	dir, _ := history(t)
+	if err := os.RemoveAll(filepath.Join(dir, "nats")); err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.Open(t.Context(), engine.Config{Dir: dir, CreateDatabases: true, Logger: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		mustClose(t, e)
+		t.Fatal("opened; want a refusal")
+	}
+	if !strings.Contains(err.Error(), "log is missing") || !strings.Contains(err.Error(), "restore the data directory") {
+		t.Errorf("Open: %v; want what is missing and what to do", err)
+	}
+}

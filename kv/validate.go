@@ -6,39 +6,62 @@ const deadlineSlack = Millis(24 * 3_600_000)
 
 // Validate reports with ErrInvalid the first rule that a breaks, in a sentence that names the index (from 0) of the
 // check, mutation or enqueue, its size and the limit. It holds everything that can be told without looking at the
-// database: the bounds of limits.go, keys that decode, values that fit their encodings and mutation types, and times.
-// Whether a V8 operand is a number is told when the atomic is decided.
+// database: the bounds of limits.go, keys that decode, values that fit their encodings and mutation types, and times. Of
+// V8 values and payloads only the header is looked at. Whether a V8 operand is a number is told when the atomic is decided.
 //
-// rawKeys accepts keys that are not encodings of a Key, for protocol test suites that write such keys. Stock Deno throws
-// on every read that returns one.
+// raw accepts keys that are not encodings of a Key, and V8 values and payloads without a header, for protocol test suites
+// that write such. Stock Deno throws on every read that returns one.
 //
 // What a valid atomic writes may be larger than a itself: a suffixed key by VersionstampSuffixSize, and the sum of two
 // V8 bigints is as large as the larger of them, up to MaxValueSize.
-func (a *Atomic) Validate(now Millis, rawKeys bool) error {
-	if n := len(a.Checks); n > MaxChecks {
-		return Invalidf("too many checks included in atomic write: %d; at most %d are allowed", n, MaxChecks)
-	}
-	if n := len(a.Mutations) + len(a.Enqueues); n > MaxMutations {
-		return Invalidf("too many mutations / enqueues included in atomic write: %d; at most %d are allowed", n, MaxMutations)
+func (a *Atomic) Validate(now Millis, raw bool) error {
+	if err := ValidateCounts(len(a.Checks), len(a.Mutations)+len(a.Enqueues)); err != nil {
+		return err
 	}
 	for i := range a.Checks {
 		// As in denokv: every key that can be read can be checked.
-		if err := validateKey(a.Checks[i].Key, MaxReadKeySize, rawKeys); err != nil {
+		if err := validateKey(a.Checks[i].Key, MaxReadKeySize, raw); err != nil {
 			return Invalidf("check %d: %v", i, err)
 		}
 	}
 	for i := range a.Mutations {
-		if err := a.Mutations[i].validate(rawKeys); err != nil {
+		if err := a.Mutations[i].validate(raw); err != nil {
 			return Invalidf("mutation %d: %v", i, err)
 		}
 	}
 	for i := range a.Enqueues {
-		if err := a.Enqueues[i].validate(now, rawKeys); err != nil {
+		if err := a.Enqueues[i].validate(now, raw); err != nil {
 			return Invalidf("enqueue %d: %v", i, err)
 		}
 	}
 	if n := a.Size(); n > MaxAtomicSize {
 		return Invalidf("the total size of the atomic write is too large: %d bytes; at most %d are allowed", n, MaxAtomicSize)
+	}
+	return nil
+}
+
+// ValidateCounts reports with ErrInvalid if an atomic has too many checks, or mutations and enqueues together. Like the
+// other counts here it is part of the validation of the whole, and apart for those who count before they decode.
+func ValidateCounts(checks, changes int) error {
+	if err := validateCount("checks included in atomic write", checks, MaxChecks); err != nil {
+		return err
+	}
+	return validateCount("mutations / enqueues included in atomic write", changes, MaxMutations)
+}
+
+// ValidateRangeCount reports with ErrInvalid if a read has too many ranges.
+func ValidateRangeCount(n int) error {
+	return validateCount("read ranges requested in one read request", n, MaxRanges)
+}
+
+// ValidateWatchCount reports with ErrInvalid if a watch has too many keys.
+func ValidateWatchCount(n int) error {
+	return validateCount("keys watched in a single watch request", n, MaxWatchedKeys)
+}
+
+func validateCount(what string, n, limit int) error {
+	if n > limit {
+		return Invalidf("too many %s: %d; at most %d are allowed", what, n, limit)
 	}
 	return nil
 }
@@ -63,21 +86,21 @@ func (a *Atomic) Size() int {
 	return n
 }
 
-func validateKey(key EncodedKey, limit int, rawKeys bool) error {
+func validateKey(key EncodedKey, limit int, raw bool) error {
 	if key == "" {
 		return Invalidf("the key is empty; a key needs at least one part")
 	}
 	if len(key) > limit {
 		return Invalidf("the key is %d bytes and exceeds the key size limit of %d", len(key), limit)
 	}
-	if rawKeys {
+	if raw {
 		return nil
 	}
 	return key.Check()
 }
 
-func (m *Mutation) validate(rawKeys bool) error {
-	if err := validateKey(m.Key, MaxWriteKeySize, rawKeys); err != nil {
+func (m *Mutation) validate(raw bool) error {
+	if err := validateKey(m.Key, MaxWriteKeySize, raw); err != nil {
 		return err
 	}
 	if err := validateMillis("expiry", m.ExpireAt); err != nil {
@@ -93,6 +116,11 @@ func (m *Mutation) validate(rawKeys bool) error {
 		}
 		return nil
 	case MutationSet, MutationSetSuffix:
+		if m.Value.Encoding == EncodingV8 && !raw {
+			if err := validateV8("value", m.Value.Data); err != nil {
+				return err
+			}
+		}
 	case MutationSum:
 		if m.Value.Encoding == EncodingBytes {
 			return Invalidf("Some of the parameters are not valid V8 values: a 'sum' takes an LE64 value, or a number or bigint in V8")
@@ -122,6 +150,25 @@ func (m *Mutation) validateBounds() error {
 	return nil
 }
 
+// The versions of V8's format that package v8 reads.
+const (
+	oldestV8 = 13
+	newestV8 = 16
+)
+
+// validateV8 checks what clients look at first: 0xFF, the format's version, and that a value follows.
+func validateV8(what string, data []byte) error {
+	switch {
+	case len(data) < 3:
+		return Invalidf("the %s is %d bytes; a V8 value has at least 3", what, len(data))
+	case data[0] != 0xff:
+		return Invalidf("the %s starts with 0x%02x; a V8 value starts with 0xff", what, data[0])
+	case data[1] < oldestV8 || data[1] > newestV8:
+		return Invalidf("the %s has V8's format version %d; the versions from %d to %d are known", what, data[1], oldestV8, newestV8)
+	}
+	return nil
+}
+
 func (v Value) validate() error {
 	switch v.Encoding {
 	case EncodingV8, EncodingBytes:
@@ -138,9 +185,14 @@ func (v Value) validate() error {
 	return nil
 }
 
-func (e *Enqueue) validate(now Millis, rawKeys bool) error {
+func (e *Enqueue) validate(now Millis, raw bool) error {
 	if n := len(e.Payload); n > MaxValueSize {
 		return Invalidf("the payload is %d bytes and exceeds the value size limit of %d", n, MaxValueSize)
+	}
+	if !raw {
+		if err := validateV8("payload", e.Payload); err != nil {
+			return err
+		}
 	}
 	if err := validateMillis("deadline", e.Deadline); err != nil {
 		return err
@@ -148,16 +200,16 @@ func (e *Enqueue) validate(now Millis, rawKeys bool) error {
 	if latest := now + MaxQueueDelay + deadlineSlack; e.Deadline > latest {
 		return Invalidf("the deadline %s is more than 30 days ahead", e.Deadline)
 	}
-	if n := len(e.KeysIfUndelivered); n > MaxUndeliveredKeys {
-		return Invalidf("too many dead letter keys for a single queue message: %d; at most %d are allowed", n, MaxUndeliveredKeys)
+	if err := validateCount("dead letter keys for a single queue message", len(e.KeysIfUndelivered), MaxUndeliveredKeys); err != nil {
+		return err
 	}
 	for i, key := range e.KeysIfUndelivered {
-		if err := validateKey(key, MaxWriteKeySize, rawKeys); err != nil {
+		if err := validateKey(key, MaxWriteKeySize, raw); err != nil {
 			return Invalidf("dead letter key %d: %v", i, err)
 		}
 	}
-	if n := len(e.BackoffSchedule); n > MaxBackoffSteps {
-		return Invalidf("too many backoff intervals for a single queue message: %d; at most %d are allowed", n, MaxBackoffSteps)
+	if err := validateCount("backoff intervals for a single queue message", len(e.BackoffSchedule), MaxBackoffSteps); err != nil {
+		return err
 	}
 	for i, ms := range e.BackoffSchedule {
 		if ms > MaxBackoff {
@@ -178,8 +230,8 @@ func validateMillis(what string, m Millis) error {
 // the range. No ranges at all are a valid read without results, and so is a range that ends where it starts. Bounds need
 // not be encodings of a key.
 func ValidateRanges(ranges []Range) error {
-	if n := len(ranges); n > MaxRanges {
-		return Invalidf("too many read ranges requested in one read request: %d; at most %d are allowed", n, MaxRanges)
+	if err := ValidateRangeCount(len(ranges)); err != nil {
+		return err
 	}
 	total := 0
 	for i, r := range ranges {
@@ -207,8 +259,8 @@ func ValidateWatch(keys []EncodedKey) error {
 	if len(keys) == 0 {
 		return Invalidf("provide at least one key to watch")
 	}
-	if n := len(keys); n > MaxWatchedKeys {
-		return Invalidf("too many keys watched in a single watch request: %d; at most %d are allowed", n, MaxWatchedKeys)
+	if err := ValidateWatchCount(len(keys)); err != nil {
+		return err
 	}
 	for i, key := range keys {
 		if n := len(key); n > MaxReadKeySize {

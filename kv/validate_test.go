@@ -25,6 +25,11 @@ func keyOfSize(n int) kv.EncodedKey { return kv.Key{strings.Repeat("k", n-2)}.Mu
 
 func bytesOfSize(n int) kv.Value { return kv.Value{Encoding: kv.EncodingBytes, Data: make([]byte, n)} }
 
+func v8Of(data ...byte) kv.Value { return kv.Value{Encoding: kv.EncodingV8, Data: data} }
+
+// payloadOfSize returns something that looks like a V8 value, of n bytes.
+func payloadOfSize(n int) []byte { return append([]byte{0xff, 15, '_'}, make([]byte, n-3)...) }
+
 // wantSentence fails unless err is ErrInvalid with that sentence, or nil for an empty one.
 func wantSentence(t *testing.T, err error, want string) {
 	t.Helper()
@@ -55,8 +60,20 @@ func TestValidateMutation(t *testing.T) {
 		{"Min", kv.Mutation{Type: kv.MutationMin, Key: good, Value: le64}, fine},
 		{"Max", kv.Mutation{Type: kv.MutationMax, Key: good, Value: le64}, fine},
 		{"LargestValue", kv.Mutation{Type: kv.MutationSet, Key: keyOfSize(2048), Value: bytesOfSize(65536)}, fine},
+		{"V8Oldest", kv.Mutation{Type: kv.MutationSet, Key: good, Value: v8Of(0xff, 13, '_')}, fine},
+		{"V8Newest", kv.Mutation{Type: kv.MutationSetSuffix, Key: good, Value: v8Of(0xff, 16, '_')}, fine},
+		{"SumV8Nothing", kv.Mutation{Type: kv.MutationSum, Key: good, Value: v8Of()}, fine}, // refused when it is decided
 		{"EmptyBounds", kv.Mutation{Type: kv.MutationSet, Key: good, Value: v8one, SumMin: []byte{}, SumMax: []byte{}}, fine},
 
+		{"V8Nothing", kv.Mutation{Type: kv.MutationSet, Key: good, Value: v8Of()}, "mutation 1: the value is 0 bytes; a V8 value has at least 3"},
+		{"V8OnlyHeader", kv.Mutation{Type: kv.MutationSetSuffix, Key: good, Value: v8Of(0xff, 15)},
+			"mutation 1: the value is 2 bytes; a V8 value has at least 3"},
+		{"V8Unmarked", kv.Mutation{Type: kv.MutationSet, Key: good, Value: v8Of('a', 'b', 'c')},
+			"mutation 1: the value starts with 0x61; a V8 value starts with 0xff"},
+		{"V8TooOld", kv.Mutation{Type: kv.MutationSet, Key: good, Value: v8Of(0xff, 12, '_')},
+			"mutation 1: the value has V8's format version 12; the versions from 13 to 16 are known"},
+		{"V8TooNew", kv.Mutation{Type: kv.MutationSet, Key: good, Value: v8Of(0xff, 17, '_')},
+			"mutation 1: the value has V8's format version 17; the versions from 13 to 16 are known"},
 		{"NoType", kv.Mutation{Key: good, Value: v8one},
 			"mutation 1: the mutation type 0 is unknown; use set (1), delete (2), sum (3), max (4), min (5) or set with a versionstamp suffix (9)"},
 		{"UnknownType", kv.Mutation{Type: 6, Key: good, Value: v8one},
@@ -115,27 +132,29 @@ func TestValidateEnqueue(t *testing.T) {
 		e    kv.Enqueue
 		want string
 	}{
-		{"Empty", kv.Enqueue{}, fine},
-		{"Largest", kv.Enqueue{Payload: make([]byte, 65536), Deadline: now + month + day, KeysIfUndelivered: keys(10),
+		{"Smallest", kv.Enqueue{Payload: payloadOfSize(3)}, fine},
+		{"Largest", kv.Enqueue{Payload: payloadOfSize(65536), Deadline: now + month + day, KeysIfUndelivered: keys(10),
 			BackoffSchedule: []uint32{0, 1, 2, 3, 4, 5, 6, 7, 8, 3_600_000}}, fine},
-		{"Past", kv.Enqueue{Deadline: 1}, fine},
+		{"Past", kv.Enqueue{Payload: v8one.Data, Deadline: 1}, fine},
 		{"LargePayload", kv.Enqueue{Payload: make([]byte, 65537)}, "enqueue 1: the payload is 65537 bytes and exceeds the value size limit of 65536"},
-		{"DeadlineNegative", kv.Enqueue{Deadline: -1}, "enqueue 1: the deadline is -1 ms since 1970; it must be from 0 to 8640000000000000"},
-		{"DeadlineFar", kv.Enqueue{Deadline: math.MaxInt64},
+		{"NoPayload", kv.Enqueue{}, "enqueue 1: the payload is 0 bytes; a V8 value has at least 3"},
+		{"PayloadUnmarked", kv.Enqueue{Payload: make([]byte, 3)}, "enqueue 1: the payload starts with 0x00; a V8 value starts with 0xff"},
+		{"DeadlineNegative", kv.Enqueue{Payload: v8one.Data, Deadline: -1}, "enqueue 1: the deadline is -1 ms since 1970; it must be from 0 to 8640000000000000"},
+		{"DeadlineFar", kv.Enqueue{Payload: v8one.Data, Deadline: math.MaxInt64},
 			"enqueue 1: the deadline is 9223372036854775807 ms since 1970; it must be from 0 to 8640000000000000"},
-		{"DeadlineLate", kv.Enqueue{Deadline: now + month + day + 1}, "enqueue 1: the deadline 2025-07-16T15:06:40.001Z is more than 30 days ahead"},
-		{"ManyKeys", kv.Enqueue{KeysIfUndelivered: keys(11)}, "enqueue 1: too many dead letter keys for a single queue message: 11; at most 10 are allowed"},
-		{"EmptyKey", kv.Enqueue{KeysIfUndelivered: []kv.EncodedKey{good, ""}}, "enqueue 1: dead letter key 1: the key is empty; a key needs at least one part"},
-		{"RawKey", kv.Enqueue{KeysIfUndelivered: []kv.EncodedKey{raw}}, "enqueue 1: dead letter key 0: part 0 of the key is cut off"},
-		{"LargeKey", kv.Enqueue{KeysIfUndelivered: []kv.EncodedKey{keyOfSize(2049)}},
+		{"DeadlineLate", kv.Enqueue{Payload: v8one.Data, Deadline: now + month + day + 1}, "enqueue 1: the deadline 2025-07-16T15:06:40.001Z is more than 30 days ahead"},
+		{"ManyKeys", kv.Enqueue{Payload: v8one.Data, KeysIfUndelivered: keys(11)}, "enqueue 1: too many dead letter keys for a single queue message: 11; at most 10 are allowed"},
+		{"EmptyKey", kv.Enqueue{Payload: v8one.Data, KeysIfUndelivered: []kv.EncodedKey{good, ""}}, "enqueue 1: dead letter key 1: the key is empty; a key needs at least one part"},
+		{"RawKey", kv.Enqueue{Payload: v8one.Data, KeysIfUndelivered: []kv.EncodedKey{raw}}, "enqueue 1: dead letter key 0: part 0 of the key is cut off"},
+		{"LargeKey", kv.Enqueue{Payload: v8one.Data, KeysIfUndelivered: []kv.EncodedKey{keyOfSize(2049)}},
 			"enqueue 1: dead letter key 0: the key is 2049 bytes and exceeds the key size limit of 2048"},
-		{"ManySteps", kv.Enqueue{BackoffSchedule: make([]uint32, 11)},
+		{"ManySteps", kv.Enqueue{Payload: v8one.Data, BackoffSchedule: make([]uint32, 11)},
 			"enqueue 1: too many backoff intervals for a single queue message: 11; at most 10 are allowed"},
-		{"LongStep", kv.Enqueue{BackoffSchedule: []uint32{1, 3_600_001}},
+		{"LongStep", kv.Enqueue{Payload: v8one.Data, BackoffSchedule: []uint32{1, 3_600_001}},
 			"enqueue 1: backoff interval 1 is 3600001 ms and exceeds the maximum allowed backoff interval of 3600000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := kv.Atomic{Enqueues: []kv.Enqueue{{}, c.e}}
+			a := kv.Atomic{Enqueues: []kv.Enqueue{{Payload: v8one.Data}, c.e}}
 			wantSentence(t, a.Validate(now, false), c.want)
 		})
 	}
@@ -159,7 +178,7 @@ func TestValidateAtomic(t *testing.T) {
 	full := func(rest int) kv.Atomic {
 		a := kv.Atomic{
 			Checks:   []kv.Check{{Key: good}},
-			Enqueues: []kv.Enqueue{{Payload: make([]byte, 10), KeysIfUndelivered: []kv.EncodedKey{good}, BackoffSchedule: []uint32{1, 2}}},
+			Enqueues: []kv.Enqueue{{Payload: payloadOfSize(10), KeysIfUndelivered: []kv.EncodedKey{good}, BackoffSchedule: []uint32{1, 2}}},
 		}
 		for range 12 {
 			a.Mutations = append(a.Mutations, kv.Mutation{Type: kv.MutationSet, Key: good, Value: bytesOfSize(65536)})
@@ -174,7 +193,7 @@ func TestValidateAtomic(t *testing.T) {
 		want string
 	}{
 		{"Empty", kv.Atomic{}, fine},
-		{"ManyOfAll", kv.Atomic{Checks: checks(100), Mutations: deletes(999), Enqueues: make([]kv.Enqueue, 1)}, fine},
+		{"ManyOfAll", kv.Atomic{Checks: checks(100), Mutations: deletes(999), Enqueues: []kv.Enqueue{{Payload: v8one.Data}}}, fine},
 		{"LargestCheckKey", kv.Atomic{Checks: []kv.Check{{Key: keyOfSize(2049)}}}, fine},
 		{"LargestSize", full(819200), fine},
 		{"ManyChecks", kv.Atomic{Checks: checks(101)}, "too many checks included in atomic write: 101; at most 100 are allowed"},
@@ -191,12 +210,12 @@ func TestValidateAtomic(t *testing.T) {
 	}
 }
 
-// Raw keys may be anything but empty or too large.
-func TestValidateRawKeys(t *testing.T) {
+// Raw keys may be anything but empty or too large, raw values anything.
+func TestValidateRaw(t *testing.T) {
 	atomic := func(key kv.EncodedKey) kv.Atomic {
 		return kv.Atomic{
 			Checks:    []kv.Check{{Key: key}},
-			Mutations: []kv.Mutation{{Type: kv.MutationDelete, Key: key}},
+			Mutations: []kv.Mutation{{Type: kv.MutationSet, Key: key, Value: v8Of()}},
 			Enqueues:  []kv.Enqueue{{KeysIfUndelivered: []kv.EncodedKey{key}}},
 		}
 	}

@@ -53,6 +53,9 @@ func MillisOf(t time.Time) Millis { return Millis(t.UnixMilli()) }
 // Time returns m as a time in UTC.
 func (m Millis) Time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 
+// Expired reports whether what expires at m is gone at the time now: from that very millisecond on, and never if m is 0.
+func (m Millis) Expired(now Millis) bool { return m != 0 && m <= now }
+
 // Until returns how long it is from now to m: 0 if m has passed, and at most a century, so that a timer for a time that is
 // further away than a time.Duration can hold does not fire at once.
 func (m Millis) Until(now Millis) time.Duration {

@@ -69,3 +69,14 @@ func TestMillis(t *testing.T) {
 		t.Errorf("Position: got %s", got)
 	}
 }
+
+func TestExpired(t *testing.T) {
+	for _, c := range []struct {
+		at, now kv.Millis
+		want    bool
+	}{{0, 5, false}, {0, 0, false}, {4, 5, true}, {5, 5, true}, {6, 5, false}} {
+		if got := c.at.Expired(c.now); got != c.want {
+			t.Errorf("%d at %d: got %v, want %v", c.at, c.now, got, c.want)
+		}
+	}
+}

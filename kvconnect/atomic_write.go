@@ -18,7 +18,7 @@ func (s *Server) atomicWrite(w *reply, r *http.Request, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Validate(s.now(), s.config.RawKeys); err != nil {
+	if err := a.Validate(s.now(), s.config.Raw); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.config.RequestTimeout)
@@ -28,6 +28,10 @@ func (s *Server) atomicWrite(w *reply, r *http.Request, name string) error {
 		return err
 	}
 	result, err := db.Commit(ctx, a)
+	if errors.Is(err, kv.ErrWritesDisabled) { // Deno: Error "Writes are disabled for this database", and no other try
+		writeStatus(w, statusWriteDisabled)
+		return nil
+	}
 	if err != nil {
 		return unknown(ctx, err)
 	}

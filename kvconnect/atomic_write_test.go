@@ -54,7 +54,7 @@ func TestAtomicWriteTranslation(t *testing.T) {
 		},
 		Enqueues: []*pb.Enqueue{
 			{Payload: v16, DeadlineMs: now, KeysIfUndelivered: [][]byte{key("u"), key("v")}, BackoffSchedule: []uint32{1, 300, 3_600_000}},
-			{},
+			{Payload: v15},
 		},
 	})
 	var out pb.AtomicWriteOutput
@@ -84,7 +84,7 @@ func TestAtomicWriteTranslation(t *testing.T) {
 		Enqueues: []kv.Enqueue{
 			{Payload: v15, Deadline: kv.Millis(now), KeysIfUndelivered: []kv.EncodedKey{kv.Key{"u"}.MustEncode(), kv.Key{"v"}.MustEncode()},
 				BackoffSchedule: []uint32{1, 300, 3_600_000}},
-			{},
+			{Payload: v15},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -105,6 +105,20 @@ func TestAtomicWriteCheckFailure(t *testing.T) {
 	var got pb.AtomicWriteOutput
 	unmarshal(t, s.post(t, "atomic_write", write), &got)
 	want := &pb.AtomicWriteOutput{Status: pb.AtomicWriteStatus_AW_CHECK_FAILURE, FailedChecks: []uint32{3, 99}}
+	if diff := cmp.Diff(want, &got, protocmp.Transform()); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// A database that takes no writes says so in the protocol's own words, which end the call: Deno sends a 503 again for ever.
+func TestAtomicWriteDisabled(t *testing.T) {
+	s := newTestServer(t, nil)
+	s.db.commit = func(context.Context, *kv.Atomic) (kv.CommitResult, error) {
+		return kv.CommitResult{}, kv.Errorf(kv.ErrWritesDisabled, "the log is damaged")
+	}
+	var got pb.AtomicWriteOutput
+	unmarshal(t, s.post(t, "atomic_write", new(pb.AtomicWrite)), &got)
+	want := &pb.AtomicWriteOutput{Status: pb.AtomicWriteStatus_AW_WRITE_DISABLED}
 	if diff := cmp.Diff(want, &got, protocmp.Transform()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
@@ -135,45 +149,49 @@ func TestAtomicWriteErrors(t *testing.T) {
 		t.Error("the database was written")
 		return kv.CommitResult{}, nil
 	}
+	payload := []byte{0xff, 15, '_'}
 	set := func(change func(*pb.Mutation)) *pb.AtomicWrite {
 		return &pb.AtomicWrite{Mutations: []*pb.Mutation{
 			mutation(pb.MutationType_M_SET, nil), mutation(pb.MutationType_M_SET, change)}}
 	}
-	enqueue := func(e *pb.Enqueue) *pb.AtomicWrite { return &pb.AtomicWrite{Enqueues: []*pb.Enqueue{{}, e}} }
+	enqueue := func(e *pb.Enqueue) *pb.AtomicWrite {
+		return &pb.AtomicWrite{Enqueues: []*pb.Enqueue{{Payload: payload}, e}}
+	}
 	month := time.Now().Add(40 * 24 * time.Hour).UnixMilli()
 	for text, write := range map[string]*pb.AtomicWrite{
-		"too many checks: 101; at most 100 are allowed":                    {Checks: repeat(101, &pb.Check{Key: key("a")})},
-		"too many mutations and enqueues: 1001; at most 1000 are allowed":  {Mutations: repeat(1000, mutation(1, nil)), Enqueues: repeat(1, &pb.Enqueue{})},
-		"check 1: the versionstamp is 8 bytes; it must be 10, or none":     {Checks: []*pb.Check{{Key: key("a")}, {Key: key("a"), Versionstamp: make([]byte, 8)}}},
-		"check 0: the versionstamp is 11 bytes":                            {Checks: []*pb.Check{{Key: key("a"), Versionstamp: make([]byte, 11)}}},
-		"check 0: the key is empty":                                        {Checks: []*pb.Check{{}}},
-		"check 0: part 0 of the key starts with the unknown tag 0x61":      {Checks: []*pb.Check{{Key: []byte("a")}}},
-		"mutation 1: the key is empty; a key needs at least one part":      set(func(m *pb.Mutation) { m.Key = nil }),
-		"mutation 1: the key is 2049 bytes and exceeds the key size limit": set(func(m *pb.Mutation) { m.Key = key(strings.Repeat("a", 2047)) }),
-		"mutation 1: part 1 of the key is cut off":                         set(func(m *pb.Mutation) { m.Key = append(key(1), 2, 'a') }),
-		"mutation 1: the mutation type 0 is unknown":                       set(func(m *pb.Mutation) { m.MutationType = 0 }),
-		"mutation 1: the mutation type 7 is unknown":                       set(func(m *pb.Mutation) { m.MutationType = 7 }),
-		"mutation 1: the mutation type 257 is unknown":                     set(func(m *pb.Mutation) { m.MutationType = 257 }),
-		"mutation 1: the mutation type -1 is unknown":                      set(func(m *pb.Mutation) { m.MutationType = -1 }),
-		"mutation 1: a set needs a value":                                  set(func(m *pb.Mutation) { m.Value = nil }),
-		"mutation 1: a sum needs a value":                                  set(func(m *pb.Mutation) { m.Value, m.MutationType = nil, 3 }),
-		"mutation 1: the value encoding 0 is unknown":                      set(func(m *pb.Mutation) { m.Value.Encoding = 0 }),
-		"mutation 1: the value encoding 4 is unknown":                      set(func(m *pb.Mutation) { m.Value.Encoding = 4 }),
-		"mutation 1: the value encoding 258 is unknown":                    set(func(m *pb.Mutation) { m.Value.Encoding = 258 }),
-		"mutation 1: the LE64 value is 7 bytes; it must be exactly 8":      set(func(m *pb.Mutation) { m.Value.Data = make([]byte, 7) }),
-		"mutation 1: the value is 65537 bytes and exceeds":                 set(func(m *pb.Mutation) { m.Value = &pb.KvValue{Data: make([]byte, 65537), Encoding: 3} }),
-		"mutation 1: the expiry is -2 ms since 1970":                       set(func(m *pb.Mutation) { m.ExpireAtMs = -2 }),
-		"mutation 1: the expiry is 9223372036854775807 ms since 1970":      set(func(m *pb.Mutation) { m.ExpireAtMs = 1<<63 - 1 }),
-		"mutation 1: Failed to perform 'min' mutation on a non-U64":        set(func(m *pb.Mutation) { m.MutationType, m.Value.Encoding = 5, 1 }),
-		"mutation 1: min, max and clamp are only for a 'sum'":              set(func(m *pb.Mutation) { m.SumClamp = true }),
-		"the total size of the atomic write is too large: 8":               {Mutations: repeat(13, mutation(1, func(m *pb.Mutation) { m.Value = &pb.KvValue{Data: make([]byte, 65536), Encoding: 3} }))},
-		"enqueue 1: the payload is 65537 bytes":                            enqueue(&pb.Enqueue{Payload: make([]byte, 65537)}),
-		"enqueue 1: the deadline is -1 ms since 1970":                      enqueue(&pb.Enqueue{DeadlineMs: -1}),
-		"is more than 30 days ahead":                                       enqueue(&pb.Enqueue{DeadlineMs: month}),
-		"enqueue 1: too many dead letter keys":                             enqueue(&pb.Enqueue{KeysIfUndelivered: repeat(11, key("a"))}),
-		"enqueue 1: dead letter key 0: the key is empty":                   enqueue(&pb.Enqueue{KeysIfUndelivered: [][]byte{{}}}),
-		"enqueue 1: too many backoff intervals":                            enqueue(&pb.Enqueue{BackoffSchedule: repeat(11, uint32(1))}),
-		"enqueue 1: backoff interval 0 is 3600001 ms":                      enqueue(&pb.Enqueue{BackoffSchedule: []uint32{3_600_001}}),
+		"too many checks included in atomic write: 101; at most 100 are allowed":                 {Checks: repeat(101, &pb.Check{Key: key("a")})},
+		"too many mutations / enqueues included in atomic write: 1001; at most 1000 are allowed": {Mutations: repeat(1000, mutation(1, nil)), Enqueues: repeat(1, &pb.Enqueue{})},
+		"check 1: the versionstamp is 8 bytes; it must be 10, or none":                           {Checks: []*pb.Check{{Key: key("a")}, {Key: key("a"), Versionstamp: make([]byte, 8)}}},
+		"check 0: the versionstamp is 11 bytes":                                                  {Checks: []*pb.Check{{Key: key("a"), Versionstamp: make([]byte, 11)}}},
+		"check 0: the key is empty":                                                              {Checks: []*pb.Check{{}}},
+		"check 0: part 0 of the key starts with the unknown tag 0x61":                            {Checks: []*pb.Check{{Key: []byte("a")}}},
+		"mutation 1: the key is empty; a key needs at least one part":                            set(func(m *pb.Mutation) { m.Key = nil }),
+		"mutation 1: the key is 2049 bytes and exceeds the key size limit":                       set(func(m *pb.Mutation) { m.Key = key(strings.Repeat("a", 2047)) }),
+		"mutation 1: part 1 of the key is cut off":                                               set(func(m *pb.Mutation) { m.Key = append(key(1), 2, 'a') }),
+		"mutation 1: the mutation type 0 is unknown":                                             set(func(m *pb.Mutation) { m.MutationType = 0 }),
+		"mutation 1: the mutation type 7 is unknown":                                             set(func(m *pb.Mutation) { m.MutationType = 7 }),
+		"mutation 1: the mutation type 257 is unknown":                                           set(func(m *pb.Mutation) { m.MutationType = 257 }),
+		"mutation 1: the mutation type -1 is unknown":                                            set(func(m *pb.Mutation) { m.MutationType = -1 }),
+		"mutation 1: a set needs a value":                                                        set(func(m *pb.Mutation) { m.Value = nil }),
+		"mutation 1: a sum needs a value":                                                        set(func(m *pb.Mutation) { m.Value, m.MutationType = nil, 3 }),
+		"mutation 1: the value encoding 0 is unknown":                                            set(func(m *pb.Mutation) { m.Value.Encoding = 0 }),
+		"mutation 1: the value encoding 4 is unknown":                                            set(func(m *pb.Mutation) { m.Value.Encoding = 4 }),
+		"mutation 1: the value encoding 258 is unknown":                                          set(func(m *pb.Mutation) { m.Value.Encoding = 258 }),
+		"mutation 1: the LE64 value is 7 bytes; it must be exactly 8":                            set(func(m *pb.Mutation) { m.Value.Data = make([]byte, 7) }),
+		"mutation 1: the value is 0 bytes; a V8 value has at least 3":                            set(func(m *pb.Mutation) { m.Value = &pb.KvValue{Encoding: 1} }),
+		"mutation 1: the value is 65537 bytes and exceeds":                                       set(func(m *pb.Mutation) { m.Value = &pb.KvValue{Data: make([]byte, 65537), Encoding: 3} }),
+		"mutation 1: the expiry is -2 ms since 1970":                                             set(func(m *pb.Mutation) { m.ExpireAtMs = -2 }),
+		"mutation 1: the expiry is 9223372036854775807 ms since 1970":                            set(func(m *pb.Mutation) { m.ExpireAtMs = 1<<63 - 1 }),
+		"mutation 1: Failed to perform 'min' mutation on a non-U64":                              set(func(m *pb.Mutation) { m.MutationType, m.Value.Encoding = 5, 1 }),
+		"mutation 1: min, max and clamp are only for a 'sum'":                                    set(func(m *pb.Mutation) { m.SumClamp = true }),
+		"the total size of the atomic write is too large: 8":                                     {Mutations: repeat(13, mutation(1, func(m *pb.Mutation) { m.Value = &pb.KvValue{Data: make([]byte, 65536), Encoding: 3} }))},
+		"enqueue 1: the payload is 65537 bytes":                                                  enqueue(&pb.Enqueue{Payload: make([]byte, 65537)}),
+		"enqueue 1: the deadline is -1 ms since 1970":                                            enqueue(&pb.Enqueue{Payload: payload, DeadlineMs: -1}),
+		"is more than 30 days ahead":                                                             enqueue(&pb.Enqueue{Payload: payload, DeadlineMs: month}),
+		"enqueue 1: too many dead letter keys":                                                   enqueue(&pb.Enqueue{Payload: payload, KeysIfUndelivered: repeat(11, key("a"))}),
+		"enqueue 1: dead letter key 0: the key is empty":                                         enqueue(&pb.Enqueue{Payload: payload, KeysIfUndelivered: [][]byte{{}}}),
+		"enqueue 1: too many backoff intervals":                                                  enqueue(&pb.Enqueue{Payload: payload, BackoffSchedule: repeat(11, uint32(1))}),
+		"enqueue 1: backoff interval 0 is 3600001 ms":                                            enqueue(&pb.Enqueue{Payload: payload, BackoffSchedule: []uint32{3_600_001}}),
 	} {
 		wantError(t, s.post(t, "atomic_write", write), 400, text)
 	}
@@ -183,7 +201,7 @@ func TestAtomicWriteErrors(t *testing.T) {
 		"\x12\x04\x12\x02\x0a\x09":          "mutation 0: the request protobuf is malformed: unexpected EOF",
 		"\x1a\x03\x22\x01\xff":              "enqueue 0: the request protobuf is malformed",
 		"\x0a\x02\x0a\x01":                  "check 0: the request protobuf is malformed",
-		strings.Repeat("\x12\x00", 1<<20):   "too many mutations and enqueues: 1048576",
+		strings.Repeat("\x12\x00", 1<<20):   "too many mutations / enqueues included in atomic write: 1048576",
 		strings.Repeat("\x12\x00", 1<<20+1): "",
 	} {
 		status := 400
@@ -194,10 +212,14 @@ func TestAtomicWriteErrors(t *testing.T) {
 	}
 }
 
-// Raw keys are for test suites and only there when asked for.
-func TestRawKeys(t *testing.T) {
-	s := newTestServer(t, func(c *kvconnect.Config) { c.RawKeys = true })
+// Raw keys and values are for test suites and only there when asked for.
+func TestRaw(t *testing.T) {
+	s := newTestServer(t, func(c *kvconnect.Config) { c.Raw = true })
 	s.set(t, []byte("v"), []byte{1})
+	empty := mutation(pb.MutationType_M_SET, func(m *pb.Mutation) { m.Value = &pb.KvValue{Encoding: pb.ValueEncoding_VE_V8} })
+	if w := s.post(t, "atomic_write", &pb.AtomicWrite{Mutations: []*pb.Mutation{empty}}); w.Code != 200 {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
 }
 
 // What the database answers has its status. An outcome that is not known, and what nobody expected, must not be retried
@@ -244,7 +266,7 @@ func TestAtomicWriteUnusualProtobuf(t *testing.T) {
 		got = a
 		return kv.CommitResult{}, nil
 	}
-	body := "\x1a\x06" + "\x20\x01" + "\x20\x02" + "\x22\x00" + // an enqueue: backoff 1 and 2 unpacked, then none packed
+	body := "\x1a\x0b" + "\x0a\x03\xff\x0f_" + "\x20\x01" + "\x20\x02" + "\x22\x00" + // an enqueue: backoff 1 and 2 unpacked, then none packed
 		"\x12\x0e" + "\x0a\x01\x27" + "\x12\x03\x0a\x01x" + "\x12\x02\x10\x03" + "\x18\x01" + // a set, its value in two pieces
 		"\x7a\x00" // a field that nobody knows
 	if w := s.do(s.request("/default/atomic_write", strings.NewReader(body))); w.Code != 200 {
@@ -253,7 +275,7 @@ func TestAtomicWriteUnusualProtobuf(t *testing.T) {
 	want := &kv.Atomic{
 		Checks:    []kv.Check{},
 		Mutations: []kv.Mutation{{Type: kv.MutationSet, Key: "\x27", Value: kv.Value{Encoding: kv.EncodingBytes, Data: []byte("x")}}},
-		Enqueues:  []kv.Enqueue{{BackoffSchedule: []uint32{1, 2}}},
+		Enqueues:  []kv.Enqueue{{Payload: []byte("\xff\x0f_"), BackoffSchedule: []uint32{1, 2}}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

@@ -26,11 +26,12 @@ type Database interface {
 	Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error)
 
 	// Commit decides a, which is valid by its Validate. It fails with kv.ErrInvalid if a cannot be applied to what is
-	// stored (the sum of a number and a string), and then nothing was written; with kv.ErrUnknownOutcome if a may have
-	// been committed. When ctx ends after a may have reached the log, that is an unknown outcome too.
+	// stored (the sum of a number and a string), and then nothing was written; with kv.ErrWritesDisabled if no atomic
+	// will be decided until an operator has mended the database; with kv.ErrUnknownOutcome if a may have been
+	// committed. When ctx ends after a may have reached the log, that is an unknown outcome too.
 	//
-	// The bytes in a are Commit's to keep and are never modified, but they share one array with the rest of the
-	// request: clone what is kept for long.
+	// The bytes in a are Commit's to keep and are never modified, but they may share one array with the rest of the
+	// request, of at most 1 KiB or twice a.Size(): clone what is kept for long.
 	Commit(ctx context.Context, a *kv.Atomic) (kv.CommitResult, error)
 
 	// Watch begins to watch the keys, which are valid by kv.ValidateWatch. It does not block.

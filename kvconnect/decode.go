@@ -7,14 +7,14 @@ import (
 )
 
 // The decoders translate the bodies of requests into the types of package kv. They refuse what these types cannot hold
-// and what would take too much memory; the rest of the rules is in kv/validate.go. Keys are copied, values share the
-// body's array.
+// and, before they allocate, too many items: a body of the largest size has room for a million. The rest of the rules is
+// in kv/validate.go. Keys are copied, values may share the body's array.
 
 // decodeSnapshotRead reads a SnapshotRead.
 func decodeSnapshotRead(body []byte) ([]kv.Range, error) {
 	n := count(body)[readRanges]
-	if n > kv.MaxRanges {
-		return nil, tooMany("read ranges", n, kv.MaxRanges)
+	if err := kv.ValidateRangeCount(n); err != nil {
+		return nil, err
 	}
 	ranges := make([]kv.Range, 0, n)
 	for f, err := range fields(body) {
@@ -54,8 +54,8 @@ func decodeRange(message []byte) (r kv.Range, err error) {
 // decodeWatch reads a Watch.
 func decodeWatch(body []byte) ([]kv.EncodedKey, error) {
 	n := count(body)[watchKeys]
-	if n > kv.MaxWatchedKeys {
-		return nil, tooMany("watched keys", n, kv.MaxWatchedKeys)
+	if err := kv.ValidateWatchCount(n); err != nil {
+		return nil, err
 	}
 	keys := make([]kv.EncodedKey, 0, n)
 	for f, err := range fields(body) {
@@ -89,9 +89,4 @@ func decodeWatchKey(message []byte) (key kv.EncodedKey, err error) {
 // at says which item of a request err is about; indexes count from 0, as in kv/validate.go.
 func at(what string, index int, err error) error {
 	return kv.Invalidf("%s %d: %v", what, index, err)
-}
-
-// tooMany refuses a request before its items are allocated: a body of the largest size has room for a million.
-func tooMany(what string, n, limit int) error {
-	return kv.Invalidf("too many %s: %d; at most %d are allowed", what, n, limit)
 }

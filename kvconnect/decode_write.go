@@ -1,6 +1,7 @@
 package kvconnect
 
 import (
+	"bytes"
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -11,11 +12,8 @@ import (
 // decodeAtomicWrite reads an AtomicWrite. V8 values come out in a form that Deno and Node read, whichever of them wrote.
 func decodeAtomicWrite(body []byte) (*kv.Atomic, error) {
 	n := count(body)
-	if n[writeChecks] > kv.MaxChecks {
-		return nil, tooMany("checks", n[writeChecks], kv.MaxChecks)
-	}
-	if changes := n[writeMutations] + n[writeEnqueues]; changes > kv.MaxMutations {
-		return nil, tooMany("mutations and enqueues", changes, kv.MaxMutations)
+	if err := kv.ValidateCounts(n[writeChecks], n[writeMutations]+n[writeEnqueues]); err != nil {
+		return nil, err
 	}
 	a := new(kv.Atomic)
 	a.Checks = make([]kv.Check, 0, n[writeChecks])
@@ -46,7 +44,26 @@ func decodeAtomicWrite(body []byte) (*kv.Atomic, error) {
 		}
 	}
 	makePortable(a)
+	unshare(a, body)
 	return a, nil
+}
+
+// smallBody is what a body may take in memory, in bytes, while its atomic waits, however little of it counts.
+const smallBody = 1024
+
+// unshare copies what shares the body's array if most of the body is something else, such as fields that nobody knows: the
+// atomic waits in a queue that counts only what is in it, and would hold the whole body there.
+func unshare(a *kv.Atomic, body []byte) {
+	if cap(body) <= max(smallBody, 2*a.Size()) {
+		return
+	}
+	for i := range a.Mutations {
+		m := &a.Mutations[i]
+		m.Value.Data, m.SumMin, m.SumMax = bytes.Clone(m.Value.Data), bytes.Clone(m.SumMin), bytes.Clone(m.SumMax)
+	}
+	for i := range a.Enqueues {
+		a.Enqueues[i].Payload = bytes.Clone(a.Enqueues[i].Payload)
+	}
 }
 
 func decodeCheck(message []byte) (c kv.Check, err error) {

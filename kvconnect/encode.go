@@ -74,6 +74,13 @@ func writeWriteOutput(to http.ResponseWriter, result kv.CommitResult) {
 	to.Write(b) // an error here is the client's leaving; what was committed stays so
 }
 
+// writeStatus answers an atomic write with nothing but a status.
+func writeStatus(to http.ResponseWriter, status uint64) {
+	b := appendNumber(nil, writeOutputStatus, status)
+	begin(to, len(b))
+	to.Write(b)
+}
+
 func appendFailedChecks(b []byte, failed []int) []byte {
 	size := 0
 	for _, i := range failed {

@@ -62,8 +62,9 @@ func parseRoute(path string) (route, error) {
 }
 
 // dataPath returns the URL of a database's data path, relative to the URL of the metadata exchange, which has the given
-// path. Being relative and not rooted, it also holds behind a proxy that puts the server below a path of its own. It
-// does not end in a slash, since clients append "/snapshot_read" to it.
+// path. Being relative and not rooted, it also holds behind a proxy that maps a path of its own, https://host/kv/, to the
+// root of the server, as long as the root is opened with the slash: clients would resolve it against https://host/kv to
+// https://host/default, and the server cannot tell. It does not end in a slash, since clients append "/snapshot_read" to it.
 func dataPath(metadataPath, database string) string {
 	if len(metadataPath) > 1 && strings.HasSuffix(metadataPath, "/") {
 		return "../" + database

@@ -23,9 +23,9 @@ type Config struct {
 	// X-Forwarded-Host. Set it only behind a proxy that sets both. Later versions get relative URLs and need neither.
 	TrustForwarded bool
 
-	// RawKeys accepts keys that are not encodings of a kv.Key, for protocol test suites. One such key makes every read
-	// that returns it throw in Deno.
-	RawKeys bool
+	// Raw accepts keys that are not encodings of a kv.Key, and V8 values without a V8 header, for protocol test suites.
+	// One such key or value makes every read that returns it throw in Deno.
+	Raw bool
 
 	// RequestTimeout bounds a metadata exchange, a read and an atomic write, from the end of its body.
 	// A read that takes longer is answered with 503 and an atomic write with its unknown outcome. 0 means 30 seconds.

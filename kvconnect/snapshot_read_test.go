@@ -108,13 +108,13 @@ func TestSnapshotReadErrors(t *testing.T) {
 		eleven.Ranges = append(eleven.Ranges, good())
 	}
 	for text, read := range map[string]*pb.SnapshotRead{
-		"too many read ranges: 11; at most 10 are allowed":                      eleven,
-		"range 1: start key is greater than end key":                            {Ranges: []*pb.ReadRange{good(), {Start: []byte("b"), End: []byte("a"), Limit: 1}}},
-		"range 0: the limit is 0; it must be at least 1":                        {Ranges: []*pb.ReadRange{{Start: []byte("a"), End: []byte("b")}}},
-		"range 0: the limit is -5; it must be at least 1":                       {Ranges: []*pb.ReadRange{{Start: []byte("a"), End: []byte("b"), Limit: -5}}},
-		"range 0: the total number of entries requested":                        {Ranges: []*pb.ReadRange{{Start: []byte("a"), End: []byte("b"), Limit: 1001}}},
-		"range 1: the total number of entries requested across read ranges":     {Ranges: []*pb.ReadRange{good(), {Start: []byte("a"), End: []byte("b"), Limit: 1000}}},
-		"range 1: the key is 2050 bytes and exceeds the key size limit of 2049": {Ranges: []*pb.ReadRange{good(), {Start: []byte("a"), End: []byte(strings.Repeat("b", 2050)), Limit: 1}}},
+		"too many read ranges requested in one read request: 11; at most 10 are allowed": eleven,
+		"range 1: start key is greater than end key":                                     {Ranges: []*pb.ReadRange{good(), {Start: []byte("b"), End: []byte("a"), Limit: 1}}},
+		"range 0: the limit is 0; it must be at least 1":                                 {Ranges: []*pb.ReadRange{{Start: []byte("a"), End: []byte("b")}}},
+		"range 0: the limit is -5; it must be at least 1":                                {Ranges: []*pb.ReadRange{{Start: []byte("a"), End: []byte("b"), Limit: -5}}},
+		"range 0: the total number of entries requested":                                 {Ranges: []*pb.ReadRange{{Start: []byte("a"), End: []byte("b"), Limit: 1001}}},
+		"range 1: the total number of entries requested across read ranges":              {Ranges: []*pb.ReadRange{good(), {Start: []byte("a"), End: []byte("b"), Limit: 1000}}},
+		"range 1: the key is 2050 bytes and exceeds the key size limit of 2049":          {Ranges: []*pb.ReadRange{good(), {Start: []byte("a"), End: []byte(strings.Repeat("b", 2050)), Limit: 1}}},
 	} {
 		wantError(t, s.post(t, "snapshot_read", read), 400, text)
 	}

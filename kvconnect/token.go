@@ -97,7 +97,7 @@ func (t *tokens) sign(b []byte) []byte {
 func bearer(r *http.Request) (string, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return "", kv.Errorf(kv.ErrUnauthorized, "the Authorization header is missing or malformed; send \"Authorization: Bearer <token>\"")
+		return "", kv.Errorf(kv.ErrUnauthorized, "the access token is missing; set DENO_KV_ACCESS_TOKEN where the program runs (it is sent as \"Authorization: Bearer <token>\")")
 	}
 	return token, nil
 }

@@ -14,10 +14,10 @@ import (
 func TestAccessToken(t *testing.T) {
 	s := newTestServer(t, nil)
 	for header, text := range map[string]string{
-		"":                                    "the Authorization header is missing or malformed",
-		accessToken:                           "the Authorization header is missing or malformed",
-		"Basic " + accessToken:                "the Authorization header is missing or malformed",
-		"Bearer ":                             "the Authorization header is missing or malformed",
+		"":                                    "the access token is missing; set DENO_KV_ACCESS_TOKEN",
+		accessToken:                           "the access token is missing; set DENO_KV_ACCESS_TOKEN",
+		"Basic " + accessToken:                "the access token is missing; set DENO_KV_ACCESS_TOKEN",
+		"Bearer ":                             "the access token is missing; set DENO_KV_ACCESS_TOKEN",
 		"Bearer wrong":                        "the access token is wrong",
 		"Bearer " + accessToken + "x":         "the access token is wrong",
 		"Bearer " + accessToken + " ":         "the access token is wrong",

@@ -245,9 +245,9 @@ func TestWatchLargestFrame(t *testing.T) {
 func TestWatchErrors(t *testing.T) {
 	s := newTestServer(t, nil)
 	for text, watch := range map[string]*pb.Watch{
-		"provide at least one key to watch":                    {},
-		"too many watched keys: 11; at most 10 are allowed":    {Keys: repeat(11, &pb.WatchKey{})},
-		"watched key 1: the key is 2050 bytes and exceeds the": {Keys: []*pb.WatchKey{{}, {Key: make([]byte, 2050)}}},
+		"provide at least one key to watch":                                           {},
+		"too many keys watched in a single watch request: 11; at most 10 are allowed": {Keys: repeat(11, &pb.WatchKey{})},
+		"watched key 1: the key is 2050 bytes and exceeds the":                        {Keys: []*pb.WatchKey{{}, {Key: make([]byte, 2050)}}},
 	} {
 		wantError(t, s.post(t, "watch", watch), 400, text)
 	}

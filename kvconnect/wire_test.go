@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/millpondkv/millpond/kv"
@@ -82,6 +83,37 @@ func FuzzDecodeAtomicWrite(f *testing.F) {
 		var reference pb.AtomicWrite
 		sameVerdict(t, body, &reference, err, got, func() any { return referenceAtomic(&reference) })
 	})
+}
+
+// An atomic that is a small part of its body does not hold the body.
+func TestUnshare(t *testing.T) {
+	number := []byte{0xff, 15, 'I', 2}
+	body, err := proto.Marshal(&pb.AtomicWrite{
+		Mutations: []*pb.Mutation{
+			{Key: []byte("\x27"), Value: &pb.KvValue{Data: []byte("x"), Encoding: 3}, MutationType: 1},
+			{Key: []byte("\x27"), Value: &pb.KvValue{Data: number, Encoding: 1}, MutationType: 3, SumMin: number, SumMax: number},
+		},
+		Enqueues: []*pb.Enqueue{{Payload: number}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body = protowire.AppendTag(body, 100, protowire.BytesType) // a field that nobody knows
+	body = protowire.AppendBytes(body, make([]byte, 1<<20))
+	a, err := decodeAtomicWrite(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(body)
+	sum := a.Mutations[1]
+	if got := a.Mutations[0].Value.Data; string(got) != "x" {
+		t.Errorf("the value is in the body's array still: %q", got)
+	}
+	for _, got := range [][]byte{sum.Value.Data, sum.SumMin, sum.SumMax, a.Enqueues[0].Payload} {
+		if !bytes.Equal(got, number) {
+			t.Errorf("a number is in the body's array still: %x", got)
+		}
+	}
 }
 
 // referenceAtomic translates a message that the decoder has accepted.

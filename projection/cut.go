@@ -94,7 +94,6 @@ func (c *cut) read(tx *buntdb.Tx, n int) (page []storedEntry) {
 	c.next = end
 	slices.SortFunc(page, func(a, b storedEntry) int { return compare(a.key, b.key) })
 	return slices.DeleteFunc(page, func(e storedEntry) bool {
-		at := storedExpiry(e.stored)
-		return at != 0 && at <= c.chain.Time
+		return storedExpiry(e.stored).Expired(c.chain.Time)
 	})
 }

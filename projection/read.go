@@ -116,7 +116,7 @@ type expiryFilter struct {
 }
 
 func (f *expiryFilter) keeps(expireAt kv.Millis) bool {
-	if expireAt == 0 || expireAt > max(f.now, f.logTime) {
+	if !expireAt.Expired(max(f.now, f.logTime)) {
 		return true
 	}
 	if expireAt > f.logTime {

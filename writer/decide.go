@@ -26,7 +26,7 @@ func decide(s state, a *kv.Atomic, now kv.Millis, stamp kv.Versionstamp) (effect
 	d := draft{state: s, now: now, effects: make([]events.Effect, 0, len(a.Mutations))}
 	for i := range a.Mutations {
 		if err := d.mutate(&a.Mutations[i], stamp); err != nil {
-			return nil, nil, kv.Invalidf("Mutation %d: %s", i, err)
+			return nil, nil, kv.Invalidf("mutation %d: %v", i, err)
 		}
 	}
 	return d.effects, nil, nil
@@ -90,7 +90,7 @@ func (d *draft) put(e events.Effect) {
 // value returns what is at key after the mutations so far.
 func (d *draft) value(key kv.EncodedKey) (kv.Value, bool) {
 	if e := d.find(key); e != nil {
-		return e.Value, !e.Delete && !expired(e.ExpireAt, d.now)
+		return e.Value, !e.Delete && !e.ExpireAt.Expired(d.now)
 	}
 	e, ok := d.state.get(key)
 	return e.Value, ok
@@ -122,5 +122,3 @@ func (d *draft) mutate(m *kv.Mutation, stamp kv.Versionstamp) error {
 func suffix(stamp kv.Versionstamp) kv.EncodedKey {
 	return kv.EncodedKey("\x02" + stamp.String() + "\x00")
 }
-
-func expired(at, now kv.Millis) bool { return at != 0 && at <= now }

@@ -30,13 +30,13 @@ func newGroup(view projection.View, now kv.Millis) *group {
 // get returns the entry at key as the next request of the group finds it.
 func (g *group) get(key kv.EncodedKey) (kv.Entry, bool) {
 	if e, ok := g.overlay[key]; ok {
-		if e == nil || expired(e.ExpireAt, g.now) {
+		if e == nil || e.ExpireAt.Expired(g.now) {
 			return kv.Entry{Key: key}, false
 		}
 		return *e, true
 	}
 	e, ok := g.view.Get(key)
-	return e, ok && !expired(e.ExpireAt, g.now)
+	return e, ok && !e.ExpireAt.Expired(g.now)
 }
 
 // add decides a request and sets its answer, unless the record has no room for it: then it reports false, and the group is
@@ -60,7 +60,7 @@ func (g *group) add(r *request) (fits bool) {
 		if len(g.commits) > 0 {
 			return false
 		}
-		r.answer = answer{err: kv.Invalidf("The atomic write changes %d bytes with the results of its sums; a record of the log has room for %d.", size, events.MaxRecordSize)}
+		r.answer = answer{err: kv.Invalidf("the atomic write changes %d bytes with the results of its sums; a record of the log has room for %d", size, events.MaxRecordSize)}
 		return true
 	}
 	g.commit(commit, stamp)

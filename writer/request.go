@@ -46,11 +46,11 @@ type answer struct {
 }
 
 var (
-	errClosed         = kv.Errorf(kv.ErrUnavailable, "The database is closing or has no leader; nothing was changed, try again.")
+	errClosed         = kv.Errorf(kv.ErrUnavailable, "the database is closing or has no leader; nothing was changed, try again")
 	errDamaged        = kv.Errorf(kv.ErrWritesDisabled, "the log of this database is damaged and takes no writes; the server's log says where")
-	errBusy           = kv.Errorf(kv.ErrUnavailable, "Too many atomic writes wait already; nothing was changed, try again.")
-	errNotDecided     = kv.Errorf(kv.ErrUnavailable, "The atomic write was not decided in time; nothing was changed, try again.")
-	errUnknownOutcome = kv.Errorf(kv.ErrUnknownOutcome, "It is not known whether the atomic write was committed; read its keys before trying again.")
+	errBusy           = kv.Errorf(kv.ErrUnavailable, "too many atomic writes wait already; nothing was changed, try again")
+	errNotDecided     = kv.Errorf(kv.ErrUnavailable, "the atomic write was not decided in time; nothing was changed, try again")
+	errUnknownOutcome = kv.Errorf(kv.ErrUnknownOutcome, "it is not known whether the atomic write was committed; read its keys before trying again")
 )
 
 // Commit hands in a request and blocks until it is answered or ctx ends. Its errors are ErrInvalid; ErrUnavailable, when
@@ -169,15 +169,9 @@ func (s *Sequencer) refuse(requests []*request, err error) {
 
 // sizeOf returns about what an atomic takes in memory, in bytes.
 func sizeOf(a *kv.Atomic) int {
-	n := 200
+	n := 200 + a.Size() + 50*len(a.Checks) + 100*len(a.Mutations) + 100*len(a.Enqueues)
 	for i := range a.Mutations {
-		n += 100 + len(a.Mutations[i].Key) + len(a.Mutations[i].Value.Data)
-	}
-	for i := range a.Checks {
-		n += 50 + len(a.Checks[i].Key)
-	}
-	for i := range a.Enqueues {
-		n += 100 + len(a.Enqueues[i].Payload)
+		n += len(a.Mutations[i].SumMin) + len(a.Mutations[i].SumMax)
 	}
 	return n
 }

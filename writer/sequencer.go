@@ -239,7 +239,7 @@ func (s *Sequencer) rest() {
 // append puts the group into the log and into the projection. After an error of the log the outcome is unknown. A group
 // without commits is appended only if entries have expired since the last record, or to prove that this process leads.
 func (s *Sequencer) append(ctx context.Context, g *group) error {
-	if len(g.commits) == 0 && !expired(s.nextExpiry(), g.now) && s.leads() {
+	if len(g.commits) == 0 && !s.nextExpiry().Expired(g.now) && s.leads() {
 		s.land()
 		return nil
 	}

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"time"
 
+	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
 
 	"github.com/millpondkv/millpond/client"
@@ -20,6 +22,7 @@ type connection struct {
 	Timeout     time.Duration `config:"timeout" default:"30s" help:"give up after this time, 0 is never; list and watch go on as long as they are answered"`
 
 	loader *config.Loader
+	logger *slog.Logger // to stderr: what the client does by itself, such as making a lost connection anew
 }
 
 func bindConnection(cmd *cobra.Command) *connection {
@@ -34,6 +37,7 @@ func (c *connection) do(cmd *cobra.Command, f func(context.Context, *client.DB) 
 	if err := c.loader.Load(os.LookupEnv); err != nil {
 		return &usageError{err}
 	}
+	c.logger = slog.New(tint.NewTextHandler(cmd.ErrOrStderr(), &tint.Options{Level: slog.LevelWarn, NoColor: true}))
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 	defer stop()
 	err := c.open(ctx, f)
@@ -46,7 +50,7 @@ func (c *connection) do(cmd *cobra.Command, f func(context.Context, *client.DB) 
 func (c *connection) open(ctx context.Context, f func(context.Context, *client.DB) error) error {
 	opening, cancel := c.bounded(ctx)
 	defer cancel()
-	db, err := client.Open(opening, c.URL, client.WithAccessToken(c.AccessToken))
+	db, err := client.Open(opening, c.URL, client.WithAccessToken(c.AccessToken), client.WithLogger(c.logger))
 	if err != nil {
 		return err
 	}

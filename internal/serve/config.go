@@ -15,7 +15,7 @@ type Config struct {
 	AccessToken     string        `config:"access-token" env:"DENO_KV_ACCESS_TOKEN" secret:"true" help:"the token that clients must send; without one it is made and kept in the data directory"`
 	CreateDatabases bool          `config:"create-databases" default:"true" help:"make a database when it is first used"`
 	TrustForwarded  bool          `config:"trust-forwarded" help:"believe X-Forwarded-Proto and X-Forwarded-Host; only behind a proxy that sets both"`
-	RawKeys         bool          `config:"raw-keys" help:"accept keys that no client can decode, for protocol test suites"`
+	Raw             bool          `config:"raw" help:"accept keys and values that no client can decode, for protocol test suites"`
 	CheckpointBytes config.Size   `config:"checkpoint-bytes" default:"64MiB" help:"take a checkpoint each time the log has grown by so much" tradeoff:"less makes a start after a crash faster and writes more"`
 	DrainDelay      time.Duration `config:"drain-delay" default:"0s" help:"go on serving for so long after SIGTERM, with /readyz saying no, so that a load balancer notices"`
 	DrainTimeout    time.Duration `config:"drain-timeout" default:"25s" help:"how long requests in flight may take to finish after SIGTERM"`

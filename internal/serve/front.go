@@ -67,7 +67,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, starting, http.StatusServiceUnavailable)
 }
 
-const starting = "The databases are being opened; try again."
+const starting = "the databases are being opened; try again"
 
 func (f *front) readyz(w http.ResponseWriter) {
 	b := f.backend.Load()
@@ -75,7 +75,7 @@ func (f *front) readyz(w http.ResponseWriter) {
 	case b == nil:
 		http.Error(w, starting, http.StatusServiceUnavailable)
 	case f.draining.Load():
-		http.Error(w, "The server is stopping.", http.StatusServiceUnavailable)
+		http.Error(w, "the server is stopping", http.StatusServiceUnavailable)
 	default:
 		if err := b.engine.Ready(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	_ "net/http/pprof" // on the debug address, which serves the default mux
+	"syscall"
 	"time"
 
 	"github.com/millpondkv/millpond/engine"
@@ -26,7 +27,13 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 	}
 	listener, err := net.Listen("tcp", c.Addr)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w; stop the process that uses the address, or choose another with --addr", c.Addr, err)
+		return listenError(err, "--addr")
+	}
+	var debug net.Listener
+	if c.DebugAddr != "" {
+		if debug, err = net.Listen("tcp", c.DebugAddr); err != nil {
+			return errors.Join(listenError(err, "--debug-addr"), listener.Close())
+		}
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -35,8 +42,9 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 	kvconnect.ConfigureServer(server)
 	failed := make(chan error, 2)
 	go func() { failed <- server.Serve(listener) }()
-	if c.DebugAddr != "" {
-		go func() { failed <- http.ListenAndServe(c.DebugAddr, nil) }()
+	if debug != nil {
+		go func() { failed <- http.Serve(debug, nil) }()
+		defer debug.Close()
 	}
 	defer server.Close()
 
@@ -59,7 +67,7 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 		return errors.Join(err, e.Close(ctx))
 	}
 	connect, err := kvconnect.New(kvconnect.Config{
-		Databases: databases{e}, AccessToken: token.text, TrustForwarded: c.TrustForwarded, RawKeys: c.RawKeys,
+		Databases: databases{e}, AccessToken: token.text, TrustForwarded: c.TrustForwarded, Raw: c.Raw,
 		Logger: log, Observe: front.metrics.observe,
 	})
 	if err != nil {
@@ -77,6 +85,13 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 		c.DrainDelay, c.DrainTimeout, closing = 0, min(c.DrainTimeout, brokenTimeout), brokenTimeout
 	}
 	return errors.Join(err, drain(c, closing, server, front, connect, e, log))
+}
+
+func listenError(err error, flag string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w; stop the process that uses the address, or choose another with %s", err, flag)
+	}
+	return fmt.Errorf("%w; an address for %s is like 127.0.0.1:4512", err, flag)
 }
 
 const (

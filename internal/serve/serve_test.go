@@ -160,6 +160,8 @@ func TestRefused(t *testing.T) {
 		"short token":       {serve.Config{Memory: true, AccessToken: "short"}, "use at least 12"},
 		"token with spaces": {serve.Config{Memory: true, AccessToken: "correct horse battery"}, "without spaces"},
 		"address in use":    {serve.Config{Memory: true, Addr: taken}, "choose another with --addr"},
+		"no port":           {serve.Config{Memory: true, Addr: "4512"}, "is like 127.0.0.1:4512"},
+		"debug in use":      {serve.Config{Memory: true, DebugAddr: taken}, "choose another with --debug-addr"},
 		"directory in use":  {serve.Config{Data: used}, "in use by another millpond process"},
 		"foreign directory": {serve.Config{Data: foreign}, "choose another directory"},
 	} {

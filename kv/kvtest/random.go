@@ -241,7 +241,7 @@ func randomExpiry(r *rand.Rand, now kv.Millis) kv.Millis {
 }
 
 func randomEnqueue(r *rand.Rand, now kv.Millis) kv.Enqueue {
-	e := kv.Enqueue{Payload: randomValue(r, 1).Data, Deadline: randomExpiry(r, now)}
+	e := kv.Enqueue{Payload: randomNumber(r, 1+r.IntN(2)).Data, Deadline: randomExpiry(r, now)}
 	if r.IntN(2) == 0 {
 		e.KeysIfUndelivered = []kv.EncodedKey{pick(r, randomKeys)}
 		e.BackoffSchedule = []uint32{uint32(r.IntN(1000))}

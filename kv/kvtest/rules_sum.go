@@ -94,7 +94,6 @@ var sumRules = []rule{
 			"true":    kv.Value{Encoding: kv.EncodingV8, Data: []byte("\xff\x0fT")},
 			"object":  kv.Value{Encoding: kv.EncodingV8, Data: []byte("\xff\x0fo{\x00")},
 			"boxed":   kv.Value{Encoding: kv.EncodingV8, Data: []byte("\xff\x0fn\x00\x00\x00\x00\x00\x00\x00\x40")},
-			"nothing": kv.Value{Encoding: kv.EncodingV8},
 			"cut off": kv.Value{Encoding: kv.EncodingV8, Data: []byte("\xff\x0fN\x00")},
 		} {
 			s.refuse("Some of the parameters are not valid V8 values", sum(s.key(name), v))
@@ -103,6 +102,8 @@ var sumRules = []rule{
 			s.refuse("unsupported value type", sum(k, 1))
 			s.refuse("Some of the parameters are not valid V8 values", sum(k, v))
 		}
+		// What cannot be stored can be an operand still.
+		s.refuse("Some of the parameters are not valid V8 values", sum(s.key("nothing"), kv.Value{Encoding: kv.EncodingV8}))
 		m := sum(s.key("k"), 1)
 		m.SumMin = []byte("\xff\x0f0")
 		s.refuse("Some of the parameters are not valid V8 values", m)

@@ -26,7 +26,9 @@ func Portable(data []byte, limit int) []byte {
 	case len(data) < 2 || data[0] != headerMark:
 		return data
 	case data[1] == newestFormat:
-		return Relabel(data)
+		relabelled := bytes.Clone(data)
+		relabelled[1] = writeFormat
+		return relabelled
 	case len(data) > limit || !looksForeign(data):
 		return data
 	}
@@ -89,14 +91,4 @@ func beginsCausedError(rest []byte) bool {
 		return strings.IndexByte(valueTags, rest[1]) >= 0
 	}
 	return false
-}
-
-// Relabel returns data with format version 15 if it has version 16, and data itself otherwise.
-func Relabel(data []byte) []byte {
-	if len(data) < 2 || data[0] != headerMark || data[1] != newestFormat {
-		return data
-	}
-	relabelled := bytes.Clone(data)
-	relabelled[1] = writeFormat
-	return relabelled
 }
