@@ -48,6 +48,7 @@ var arrows = map[string][]string{
 	"internal/fakeserver": {"kvconnect", "kv", "kv/kvtest"}, // for tests of clients
 	"test":                {},
 	"test/bench":          append([]string{"engine", "client/...", "internal/..."}, servers...),
+	"test/sim":            {"writer", "projection", "events", "kv", "kv/kvtest"},
 	module:                {}, // this directory
 }
 
