@@ -151,6 +151,9 @@ func (s *Sequencer) Close() {
 // Begun returns a channel that is closed once the sequencer leads for the first time.
 func (s *Sequencer) Begun() <-chan struct{} { return s.begun }
 
+// Writer returns the id that this sequencer's epoch records have.
+func (s *Sequencer) Writer() ulid.ULID { return s.writer }
+
 // Leading reports whether the sequencer has begun its epoch and decides requests.
 func (s *Sequencer) Leading() bool { return s.leading.Load() }
 
