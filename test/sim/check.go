@@ -56,7 +56,7 @@ type checker struct {
 	violations []string
 }
 
-// floor is the highest position that some client had been told of at a time.
+// floor is the highest position with commits that some client had been told of at a time.
 type floor struct {
 	time     time.Time
 	position kv.Position
@@ -75,16 +75,17 @@ func (c *checker) violate(format string, args ...any) {
 
 // index sorts what was recorded by where the replay needs it.
 func (c *checker) index() {
+	last := c.lastCommits()
 	for i := range c.Operations {
 		o := &c.Operations[i]
-		switch {
-		case o.Kind != Commit:
-			c.reads = append(c.reads, o)
-		default:
+		switch o.Kind {
+		case Commit:
 			c.commits[o.ID] = o
+		case Strong, Eventual:
+			c.reads = append(c.reads, o)
 		}
 		if p := o.position(); p != 0 && o.Kind != Eventual {
-			c.floors = append(c.floors, floor{o.End, p})
+			c.floors = append(c.floors, floor{o.End, last[min(int(p), len(last)-1)]})
 		}
 	}
 	slices.SortFunc(c.floors, func(a, b floor) int { return a.time.Compare(b.time) })
@@ -102,12 +103,32 @@ func (c *checker) index() {
 	slices.SortFunc(c.refused, func(a, b *refusal) int { return a.Begin.Compare(b.Begin) })
 }
 
+// lastCommits returns, for each position, the last one up to there that has commits: the others change nothing.
+func (c *checker) lastCommits() []kv.Position {
+	var chain events.Chain
+	last := make([]kv.Position, len(c.Log)+1)
+	for i, m := range c.Log {
+		last[i+1] = last[i]
+		s, err := events.Open(m.Message)
+		if err != nil {
+			continue
+		}
+		if counts, err := chain.Accept(s); err == nil && counts && len(s.Record.Commits) > 0 {
+			last[i+1] = s.Position
+		}
+	}
+	return last
+}
+
 // position returns where in the log an operation has been, if it was told.
 func (o *Operation) position() kv.Position {
-	if o.Kind != Commit {
-		return o.Snapshot.Chain.Applied
+	switch o.Kind {
+	case Commit:
+		return o.Result.Versionstamp.Position()
+	case Index:
+		return o.Index
 	}
-	return o.Result.Versionstamp.Position()
+	return o.Snapshot.Chain.Applied
 }
 
 // floorAt returns the highest position that a client had been told of before t.
@@ -206,13 +227,18 @@ func (c *checker) read(o *Operation) {
 	if o.Kind == Eventual {
 		return
 	}
+	c.recent(o)
+	c.latest = max(c.latest, o.Now)
+}
+
+// recent checks that a strong read, or a read index, is not of a state or time before it began.
+func (c *checker) recent(o *Operation) {
 	if lowest := c.floorAt(o.Begin); o.position() < lowest {
-		c.violate("client %d: a strong read that began at %v read position %d, though %d had been told before", o.Client, o.Begin, o.position(), lowest)
+		c.violate("client %d: a %s that began at %v is of position %d, though %d had been told before", o.Client, o.Kind, o.Begin, o.position(), lowest)
 	}
 	if begun := kv.MillisOf(o.Begin); o.Now < begun || o.Now > kv.MillisOf(o.End) {
-		c.violate("client %d: a strong read that began at %v is of %v", o.Client, begun, o.Now)
+		c.violate("client %d: a %s that began at %v is of %v", o.Client, o.Kind, begun, o.Now)
 	}
-	c.latest = max(c.latest, o.Now)
 }
 
 func same(a, b kv.Entry) bool {
@@ -259,6 +285,9 @@ func (c *checker) failing(a *kv.Atomic, now kv.Millis) (failed []int) {
 func (c *checker) answers() {
 	for i := range c.Operations {
 		o := &c.Operations[i]
+		if o.Kind == Index {
+			c.recent(o)
+		}
 		if o.Kind != Commit {
 			continue
 		}

@@ -124,6 +124,7 @@ func (c *client) strongRead(h *host, patience time.Duration) bool {
 	}
 	o.Now = index.Now
 	at := index.Position
+	c.world.record(Operation{Client: c.index, Kind: Index, Begin: o.Begin, End: time.Now(), Index: at, Now: index.Now})
 	if c.world.breaks.Wait {
 		at = 0
 	}

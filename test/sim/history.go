@@ -24,6 +24,7 @@ type Kind string
 
 const (
 	Commit   Kind = "commit"
+	Index    Kind = "read index"
 	Strong   Kind = "strong read"
 	Eventual Kind = "eventual read"
 )
@@ -41,9 +42,10 @@ type Operation struct {
 	Err    error // nil: committed, or checks failed; ErrUnknownOutcome: not known; others: certainly not committed
 	Tries  int
 
-	// Of a read, which has succeeded.
+	// Of a read or a read index, which has succeeded.
+	Now      kv.Millis   // the time of the read
+	Index    kv.Position // of a read index
 	Range    kv.Range
-	Now      kv.Millis // the time of the read
 	Snapshot projection.Snapshot
 }
 

@@ -184,7 +184,7 @@ func (w *World) settleDown() {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), healsIn)
-		follows := w.standbys || !h.writes // writers that fight do not read on until they have something to write
+		follows := p.sequencer.Load() == nil // who leads, or thinks so, reads on when it has something to write
 		if err := p.projection.Wait(ctx, w.log.last()); err != nil && follows {
 			w.violate(fmt.Sprintf("%s does not reach the end of the log: %v", p.link.name, err))
 		}
