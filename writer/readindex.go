@@ -21,14 +21,15 @@ type ReadIndex struct {
 // It waits for what is in flight, since a reader elsewhere may have applied that record already, and shown it.
 func (s *Sequencer) ReadIndex(ctx context.Context) (ReadIndex, error) {
 	s.mu.Lock()
-	if s.flying.position == 0 && s.leading.Load() && s.leadsLocked() {
-		index := ReadIndex{Position: s.acked, Now: s.c.Now()}
-		s.mu.Unlock()
-		return index, nil
-	}
-	if s.closed {
+	if s.closed { // the resignation may be in the log already, and the next leader need not wait for the lease to end
 		s.mu.Unlock()
 		return ReadIndex{}, errClosed
+	}
+	now := s.c.Now() // before the lease is looked at: after it another leader may decide
+	if s.flying.position == 0 && s.leading.Load() && s.leadsLocked() {
+		index := ReadIndex{Position: s.acked, Now: now}
+		s.mu.Unlock()
+		return index, nil
 	}
 	answer := make(chan ReadIndex, 1)
 	s.indexes = append(s.indexes, answer)
@@ -65,11 +66,12 @@ func (s *Sequencer) renew(sent time.Time) {
 	s.leaseEnds = sent.Add(s.c.Lease)
 }
 
-// index returns the index that holds after a step, which has appended a record or had the lease.
-func (s *Sequencer) index() ReadIndex {
+// index returns the index that holds after a step, which has departed at the time now and then appended a record or had the
+// lease. It is of that time and no later one: by now another leader may have decided by what has expired since.
+func (s *Sequencer) index(now kv.Millis) ReadIndex {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return ReadIndex{Position: s.acked, Now: s.c.Now()}
+	return ReadIndex{Position: s.acked, Now: now}
 }
 
 func (s *Sequencer) takeIndexes() []chan ReadIndex {

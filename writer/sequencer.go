@@ -210,7 +210,7 @@ func (s *Sequencer) step(ctx context.Context) error {
 		return s.settle(ctx, g, requests)
 	}
 	s.answer(requests)
-	s.answerIndexes(indexes, s.index())
+	s.answerIndexes(indexes, s.index(g.now))
 	return nil
 }
 

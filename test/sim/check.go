@@ -48,10 +48,10 @@ type checker struct {
 	commits map[ulid.ULID]*Operation
 	stamps  map[ulid.ULID]kv.Versionstamp // where each commit was found
 	floors  []floor                       // by time
-	reads   []*Operation                  // by position; those before chain.Applied are checked and gone
+	reads   []*Operation                  // and read indexes, by position; those before chain.Applied are checked and gone
 	digests []Digest                      // the same
 	refused []*refusal
-	latest  kv.Millis // the latest time of a strong read so far
+	latest  kv.Millis // the latest time that a strong read could be of so far
 
 	violations []string
 }
@@ -81,7 +81,7 @@ func (c *checker) index() {
 		switch o.Kind {
 		case Commit:
 			c.commits[o.ID] = o
-		case Strong, Eventual:
+		default:
 			c.reads = append(c.reads, o)
 		}
 		if p := o.position(); p != 0 && o.Kind != Eventual {
@@ -165,7 +165,7 @@ func (c *checker) record(m Stored) bool {
 		return true
 	}
 	if len(s.Record.Commits) > 0 && s.Record.Time < c.latest {
-		c.violate("record %d was decided at %v, after a strong read before it at %v", s.Position, s.Record.Time, c.latest)
+		c.violate("record %d was decided at %v, after strong reads before it were to be of %v", s.Position, s.Record.Time, c.latest)
 	}
 	for i := range s.Record.Commits {
 		c.commit(m, s.Record, i)
@@ -219,16 +219,21 @@ func (c *checker) at() {
 }
 
 func (c *checker) read(o *Operation) {
+	if o.Kind != Index {
+		c.sameAsModel(o)
+	}
+	if o.Kind != Eventual {
+		c.recent(o)
+		c.latest = max(c.latest, o.Now)
+	}
+}
+
+func (c *checker) sameAsModel(o *Operation) {
 	now := max(o.Now, c.chain.Time)
 	want := c.model.Read([]kv.Range{o.Range}, now)[0]
 	if got := o.Snapshot.Entries[0]; !slices.EqualFunc(got, want, same) {
 		c.violate("client %d: a %s at %d returned %v; want %v", o.Client, o.Kind, o.position(), got, want)
 	}
-	if o.Kind == Eventual {
-		return
-	}
-	c.recent(o)
-	c.latest = max(c.latest, o.Now)
 }
 
 // recent checks that a strong read, or a read index, is not of a state or time before it began.
@@ -285,9 +290,6 @@ func (c *checker) failing(a *kv.Atomic, now kv.Millis) (failed []int) {
 func (c *checker) answers() {
 	for i := range c.Operations {
 		o := &c.Operations[i]
-		if o.Kind == Index {
-			c.recent(o)
-		}
 		if o.Kind != Commit {
 			continue
 		}
