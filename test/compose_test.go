@@ -19,6 +19,7 @@ import (
 // The cluster of compose.yaml works in a real container engine. No image can be pulled there: those that the Dockerfile
 // begins with are built from scratch, under their names, of binaries that were built here.
 func TestCompose(t *testing.T) {
+	deno(t) // before the long way there
 	if !apart(t) {
 		return
 	}
