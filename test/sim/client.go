@@ -27,18 +27,21 @@ var (
 )
 
 func (c *client) run() {
-	for time.Since(c.world.began) < faultsLast {
-		time.Sleep(c.chance.upTo(900 * time.Millisecond))
+	for range mostOperations {
+		if time.Since(c.world.began) > faultsLast {
+			return
+		}
+		time.Sleep(c.chance.upTo(c.world.idle))
 		patience := c.chance.upTo(8 * time.Second)
 		if c.chance.once(4) {
 			patience = c.chance.upTo(20 * time.Millisecond)
 		}
-		switch c.chance.below(5) {
-		case 0, 1, 2:
+		switch c.chance.below(7) {
+		case 0, 1, 2, 3:
 			c.commit(patience)
-		case 3:
+		case 4, 5:
 			c.strongRead(c.someReader(), patience)
-		case 4:
+		case 6:
 			c.eventualRead(c.someReader(), patience)
 		}
 	}
@@ -86,16 +89,17 @@ func (c *client) try(h *host, request writer.Request, patience time.Duration) (k
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	time.Sleep(c.chance.upTo(2 * time.Millisecond))
-	back, lost := c.chance.upTo(2*time.Millisecond), c.world.fault(c.chance, "answers to clients lost", c.world.rate)
+	there, back := c.chance.upTo(time.Millisecond), c.chance.upTo(2*time.Millisecond)
+	lost := c.world.fault(c.chance, "answers to clients lost", c.world.rate)
 	p, q := h.leader()
 	if q == nil || ctx.Err() != nil {
 		return kv.CommitResult{}, errNoLeader
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		h.gate()
+		h.gate(there)
 		result, err := q.Commit(ctx, request)
-		h.gate()
+		h.gate(back)
 		time.Sleep(back)
 		if !lost {
 			answers <- answer{result, err}
@@ -136,14 +140,14 @@ func (c *client) readIndex(ctx context.Context) (writer.ReadIndex, error) {
 	for ctx.Err() == nil {
 		h := c.someWriter()
 		time.Sleep(c.chance.upTo(2 * time.Millisecond))
-		h.gate()
+		h.gate(c.chance.upTo(time.Millisecond))
 		p, q := h.leader()
 		if q == nil {
 			time.Sleep(c.chance.upTo(30 * time.Millisecond))
 			continue
 		}
 		index, err := q.ReadIndex(ctx)
-		h.gate()
+		h.gate(c.chance.upTo(time.Millisecond))
 		time.Sleep(c.chance.upTo(2 * time.Millisecond))
 		if err == nil && p.link.usable(ctx) == nil {
 			return index, nil
@@ -161,17 +165,17 @@ func (c *client) eventualRead(h *host, patience time.Duration) bool {
 }
 
 func (c *client) read(ctx context.Context, h *host, at kv.Position, o Operation) bool {
-	h.gate()
+	h.gate(c.chance.upTo(time.Millisecond))
 	p := h.running()
 	if p == nil || p.projection.Wait(ctx, at) != nil {
 		return false
 	}
-	h.gate()
+	h.gate(c.chance.upTo(time.Millisecond))
 	var err error
 	if o.Snapshot, err = p.projection.Read([]kv.Range{o.Range}, o.Now); err != nil {
 		return false
 	}
-	h.gate()
+	h.gate(c.chance.upTo(time.Millisecond))
 	time.Sleep(c.chance.upTo(2 * time.Millisecond))
 	if p.link.usable(ctx) != nil {
 		return false

@@ -30,8 +30,9 @@ type host struct {
 	lives  int
 }
 
-// gate blocks while the process is paused. What it did in that time, it has done before or after.
-func (h *host) gate() {
+// gate blocks while the process is paused, and a moment longer: so those that it holds go on in an order that the seed
+// decides. What the process did in that time, it has done before or after.
+func (h *host) gate(moment time.Duration) {
 	for {
 		h.mu.Lock()
 		wait := time.Until(h.paused)
@@ -39,7 +40,7 @@ func (h *host) gate() {
 		if wait <= 0 {
 			return
 		}
-		time.Sleep(wait)
+		time.Sleep(wait + moment)
 	}
 }
 
@@ -193,13 +194,14 @@ func (p *process) Conflict()   {}
 
 func (p *process) stumble(where string) {
 	w := p.host.world
-	d := p.chance.upTo(6 * time.Second)
+	d, moment := p.chance.upTo(6*time.Second), p.chance.upTo(time.Millisecond)
 	switch {
+	case p.link.usable(context.Background()) != nil: // it has crashed already
 	case w.fault(p.chance, "crashes "+where, 8*w.rate):
 		p.crash()
-	case w.fault(p.chance, "pauses "+where, 4*w.rate):
+	case w.fault(p.chance, "pauses "+where, 2*w.rate):
 		p.host.pause(d)
-		p.host.gate()
+		p.host.gate(moment)
 	}
 }
 

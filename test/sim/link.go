@@ -47,7 +47,7 @@ func (l *link) fateOf() fate {
 	w, c := l.world, l.appends
 	f := fate{there: c.upTo(4 * time.Millisecond), back: c.upTo(4 * time.Millisecond), copies: 1, second: c.upTo(20 * time.Millisecond)}
 	f.disconnected = c.once(2)
-	f.leak = w.fault(c, "void records let in", 2)
+	f.leak = c.once(2) && w.rate > 0
 	late := c.upTo(4 * time.Second)
 	switch {
 	case w.fault(c, "appends lost", w.rate):
@@ -67,7 +67,7 @@ func (l *link) Append(ctx context.Context, a events.Append) (kv.Position, error)
 		at  kv.Position
 		err error
 	}
-	l.host.gate()
+	l.host.gate(l.appends.upTo(time.Millisecond))
 	if err := l.usable(ctx); err != nil {
 		return 0, err
 	}
@@ -89,7 +89,7 @@ func (l *link) Append(ctx context.Context, a events.Append) (kv.Position, error)
 	if f.answerLost && f.disconnected {
 		lost = time.After(f.there%(5*time.Millisecond) + f.back + 5*time.Millisecond)
 	}
-	defer l.host.gate()
+	defer l.host.gate(f.back)
 	select {
 	case got := <-answers:
 		return got.at, got.err
@@ -113,7 +113,7 @@ func (l *link) usable(ctx context.Context) error {
 }
 
 func (l *link) Bounds(ctx context.Context) (first, last kv.Position, err error) {
-	l.host.gate()
+	l.host.gate(l.bounds.upTo(time.Millisecond))
 	if err := l.rest(ctx, l.bounds.upTo(2*time.Millisecond)); err != nil {
 		return 0, 0, err
 	}
@@ -177,7 +177,7 @@ func (r *reader) Next(ctx context.Context) (events.Message, error) {
 	if err := r.link.rest(ctx, delay); err != nil {
 		return m, err
 	}
-	r.link.host.gate()
+	r.link.host.gate(delay)
 	damage := 20 * w.rate
 	if !r.link.host.writes { // a reader that notices it reads again; a writer starts again
 		damage = 4 * w.rate

@@ -33,6 +33,9 @@ const (
 	healsIn    = 15 * time.Second // after the last fault has ended, and everything works
 )
 
+// mostOperations bounds what a client does: what the check takes.
+const mostOperations = 60
+
 // World is one run.
 type World struct {
 	seed     uint64
@@ -43,7 +46,8 @@ type World struct {
 	writers  []*host // the others
 	standbys bool    // writers stand by until there is no leader; otherwise they fight
 	lease    time.Duration
-	rate     int // each thing goes wrong one time in so many; 0: nothing does
+	rate     int           // each thing goes wrong one time in so many; 0: nothing does
+	idle     time.Duration // how long a client may wait before it does something
 	began    time.Time
 
 	mu      sync.Mutex
@@ -57,6 +61,7 @@ func NewWorld(seed uint64, b Breaks) *World {
 	w := &World{seed: seed, breaks: b, log: newLog(b), counts: map[string]int{}, began: time.Now()}
 	c := w.chance("world")
 	w.rate = []int{0, 10, 20, 20, 40, 100}[c.below(6)]
+	w.idle = []time.Duration{200 * time.Millisecond, 700 * time.Millisecond, 1200 * time.Millisecond}[c.below(3)]
 	w.standbys = !c.once(3)
 	if w.standbys && !c.once(3) {
 		w.lease = 1500 * time.Millisecond
