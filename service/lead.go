@@ -36,7 +36,7 @@ type Reign struct {
 
 // Serve answers requests, and sends heartbeats, until ctx ends; then it lets those that it has taken finish.
 func (r Reign) Serve(ctx context.Context, conn *nats.Conn) error {
-	s := &reigning{Reign: r, conn: conn}
+	s := &reigning{Reign: r, conn: conn, tries: newTries(time.Now)}
 	commits, err := conn.Subscribe(commitSubject(r.Database, r.Writer), s.handle(s.commit))
 	if err != nil {
 		return fmt.Errorf("listen for the commits of %q: %w", r.Database, err)
@@ -56,6 +56,7 @@ func (r Reign) Serve(ctx context.Context, conn *nats.Conn) error {
 type reigning struct {
 	Reign
 	conn     *nats.Conn
+	tries    *tries
 	requests sync.WaitGroup // being answered
 }
 
@@ -99,9 +100,12 @@ func (s *reigning) commit(data []byte) []byte {
 		s.refuse(err)
 		return encodeCommitReply(kv.CommitResult{}, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), decideTimeout)
-	defer cancel()
-	return encodeCommitReply(s.Leader.Commit(ctx, writer.Request{ID: request.id, Atomic: request.atomic, Repeat: true, Seen: request.seen}))
+	return s.tries.answer(request.id, request.try, func() []byte {
+		ctx, cancel := context.WithTimeout(context.Background(), decideTimeout)
+		defer cancel()
+		// The first try is a repeat too: it may come after later ones.
+		return encodeCommitReply(s.Leader.Commit(ctx, writer.Request{ID: request.id, Atomic: request.atomic, Repeat: true, Seen: request.seen}))
+	})
 }
 
 func (s *reigning) index(data []byte) []byte {
