@@ -29,10 +29,9 @@ type Database struct {
 	now        func() kv.Millis
 	logger     *slog.Logger
 
-	end    atomic.Uint64             // the highest position of the log that this process has heard of
-	leader atomic.Pointer[Heartbeat] // the last one; nil before the first
-	whole  context.Context           // ends, with the reason as its cause, when the log turns out to be damaged
-	broke  context.CancelCauseFunc
+	end   atomic.Uint64   // the highest position of the log that this process has heard of
+	whole context.Context // ends, with the reason as its cause, when the log turns out to be damaged
+	broke context.CancelCauseFunc
 
 	stop func()
 	work sync.WaitGroup
@@ -53,7 +52,7 @@ func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Conf
 	d.whole, d.broke = context.WithCancelCause(context.Background())
 	d.indexer = &indexer{ask: d.askIndex}
 	d.reached(end)
-	unsubscribe, err := Heartbeats(conn, log.Database(), d.logger, d.heard)
+	unsubscribe, err := Heartbeats(conn, log.Database(), d.logger, func(h Heartbeat) { d.reached(h.Position) })
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -69,11 +68,6 @@ func (d *Database) close() error {
 	d.stop()
 	d.work.Wait()
 	return d.projection.Close()
-}
-
-func (d *Database) heard(h Heartbeat) {
-	d.leader.Store(&h)
-	d.reached(h.Position)
 }
 
 // reached notes that the log has this position.

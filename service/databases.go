@@ -36,6 +36,7 @@ type Databases struct {
 	js      jetstream.JetStream
 	config  Config
 	metrics *replicaMetrics
+	silence func() // no status is answered any more
 
 	mu     sync.RWMutex
 	places map[string]*place
@@ -63,7 +64,11 @@ func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	return &Databases{conn: conn, js: js, config: c, metrics: newReplicaMetrics(c.Registry), places: map[string]*place{}}, nil
+	s := &Databases{conn: conn, js: js, config: c, metrics: newReplicaMetrics(c.Registry), places: map[string]*place{}}
+	if s.silence, err = answerStatus(conn, c.Logger, s.status); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // OpenAll opens every database that there is, and the one of the given name, which it makes if it may. It tries until it has
@@ -223,6 +228,7 @@ func (s *Databases) Ready() error {
 
 // Close ends all replicas. It waits for those that are being opened.
 func (s *Databases) Close() error {
+	s.silence()
 	s.mu.Lock()
 	s.closed = true
 	places := slices.Collect(maps.Values(s.places))

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/internal/natsserver"
@@ -61,14 +62,19 @@ func randomID() ulid.ULID { return ulid.MustNew(ulid.Now(), rand.Reader) }
 func (r *rig) writers() (stop func()) {
 	r.t.Helper()
 	w, err := NewWriters(r.connect(), WritersConfig{
-		Lease: time.Second, Now: r.clock, NewID: randomID, Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+		Lease: time.Second, Now: r.clock, NewID: randomID, Process: "w", Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	go func() { w.Run(ctx); close(ended) }()
+	go func() {
+		defer close(ended)
+		if err := w.Run(ctx); err != nil {
+			r.t.Error(err)
+		}
+	}()
 	stop = func() { cancel(); <-ended }
 	r.t.Cleanup(stop)
 	return stop
@@ -78,7 +84,7 @@ func (r *rig) writers() (stop func()) {
 func (r *rig) reader() *Database {
 	r.t.Helper()
 	databases, err := OpenDatabases(r.connect(), Config{
-		Create: true, Replicas: 1, Now: r.clock, NewID: randomID, Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+		Create: true, Replicas: 1, Process: "r", Now: r.clock, NewID: randomID, Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -192,8 +198,16 @@ func (r *rig) reign(d *Database, f *fakeLeader, refused func()) ulid.ULID {
 		r.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error)
-	conn := r.connect()
+	ended, conn := make(chan error), r.connect()
+	beaten := make(chan Heartbeat, 1)
+	if _, err := Heartbeats(conn, "default", slog.New(slog.DiscardHandler), func(h Heartbeat) {
+		select {
+		case beaten <- h:
+		default:
+		}
+	}); err != nil {
+		r.t.Fatal(err)
+	}
 	go func() {
 		ended <- Reign{
 			Database: "default", Writer: id, Leader: f, Chain: d.projection.Chain, Now: r.clock, Refused: refused,
@@ -206,6 +220,9 @@ func (r *rig) reign(d *Database, f *fakeLeader, refused func()) ulid.ULID {
 			r.t.Error(err)
 		}
 	})
+	if h := <-beaten; h.Writer != id || h.Epoch != 1 { // it listens before it sends heartbeats
+		r.t.Errorf("got the heartbeat %+v of %v in epoch 1", h, id)
+	}
 	return id
 }
 
@@ -279,5 +296,28 @@ func TestMalformedMessages(t *testing.T) {
 	}
 	if refused.Load() != 4 {
 		t.Errorf("%d messages were counted as refused, want 4", refused.Load())
+	}
+}
+
+// Every process says what it is, and where it is in each log.
+func TestStatus(t *testing.T) {
+	r := newRig(t)
+	d := r.reader()
+	r.writers()
+	result, err := d.Commit(t.Context(), putting("k", "v"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := AskStatus(t.Context(), r.connect(), 500*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, epoch := result.Versionstamp.Position(), d.projection.Chain().Epoch
+	want := []Status{
+		{Process: "r", Role: "reader", Databases: []DatabaseStatus{{Name: "default", Epoch: epoch, Position: at}}},
+		{Process: "w", Role: "writer", Databases: []DatabaseStatus{{Name: "default", Epoch: epoch, Position: at, Leading: true}}},
+	}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("got (-), want (+):\n%s", diff)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
@@ -41,8 +42,22 @@ type Writers struct {
 	leading atomic.Int64 // databases
 
 	mu     sync.Mutex
-	known  map[string]error // databases that are stood by for; not nil: why not any more
-	listed bool             // the databases have been listed once
+	known  map[string]*standing // the databases that are stood by for, or were
+	listed bool                 // the databases have been listed once
+}
+
+// standing is the standby of one database.
+type standing struct {
+	projection atomic.Pointer[projection.Projection] // nil before the log is open
+	leading    atomic.Bool
+	failure    error // why nobody stands by any more; guarded by the lock of Writers
+}
+
+func (s *standing) chain() (c events.Chain) {
+	if p := s.projection.Load(); p != nil {
+		c = p.Chain()
+	}
+	return c
 }
 
 // NewWriters returns the writers, which do nothing until Run.
@@ -51,7 +66,7 @@ func NewWriters(conn *nats.Conn, c WritersConfig) (*Writers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	w := &Writers{conn: conn, js: js, config: c, known: map[string]error{}}
+	w := &Writers{conn: conn, js: js, config: c, known: map[string]*standing{}}
 	w.metrics = newWriterMetrics(c.Registry, func() float64 { return float64(w.leading.Load()) })
 	return w, nil
 }
@@ -65,7 +80,12 @@ const (
 )
 
 // Run stands by and leads until ctx ends, and hands over what it leads then.
-func (w *Writers) Run(ctx context.Context) {
+func (w *Writers) Run(ctx context.Context) error {
+	stop, err := answerStatus(w.conn, w.config.Logger, w.status)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	var standbys sync.WaitGroup
 	ticker := time.NewTicker(listEvery)
 	defer ticker.Stop()
@@ -75,8 +95,8 @@ func (w *Writers) Run(ctx context.Context) {
 			w.config.Logger.Warn("cannot list the databases; trying again", "error", err)
 		}
 		for _, name := range names {
-			if w.begin(name) {
-				standbys.Go(func() { w.end(ctx, name, w.standBy(ctx, name)) })
+			if s := w.begin(name); s != nil {
+				standbys.Go(func() { w.end(ctx, name, w.standBy(ctx, name, s)) })
 			}
 		}
 		select {
@@ -91,6 +111,7 @@ func (w *Writers) Run(ctx context.Context) {
 	case <-time.After(drainBound):
 		w.config.Logger.Warn("could not hand over all databases in time; their next leaders wait out the lease")
 	}
+	return nil
 }
 
 func (w *Writers) list(ctx context.Context) ([]string, error) {
@@ -109,15 +130,15 @@ func (w *Writers) list(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// begin reports whether nobody stands by for the database yet, and notes that now somebody does.
-func (w *Writers) begin(name string) bool {
+// begin notes that somebody stands by for the database now. It returns nil if somebody does already.
+func (w *Writers) begin(name string) *standing {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, known := w.known[name]; known {
-		return false
+	if w.known[name] != nil {
+		return nil
 	}
-	w.known[name] = nil
-	return true
+	w.known[name] = new(standing)
+	return w.known[name]
 }
 
 // end notes why nobody stands by any more. A database that could not be opened is tried again.
@@ -133,11 +154,11 @@ func (w *Writers) end(ctx context.Context, name string, err error) {
 		return
 	}
 	w.config.Logger.Error("the log is damaged; the database is not led any more", "database", name, "error", err)
-	w.known[name] = err
+	w.known[name].failure = err
 }
 
 // standBy stands by for one database, and leads it at times, until ctx ends or the log is damaged.
-func (w *Writers) standBy(ctx context.Context, name string) error {
+func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 	opening, cancel := context.WithTimeout(ctx, listTimeout)
 	log, err := natslog.Open(opening, w.js, name)
 	cancel()
@@ -158,6 +179,7 @@ func (w *Writers) standBy(ctx context.Context, name string) error {
 	defer stop()
 	p := projection.New(projection.Options{})
 	defer p.Close()
+	s.projection.Store(p)
 	observer := w.metrics.observe(name, p)
 	defer observer.forget()
 	lease := w.config.Lease
@@ -168,18 +190,23 @@ func (w *Writers) standBy(ctx context.Context, name string) error {
 		Config:  writer.Config{Log: log, Projection: p, Now: w.config.Now, NewID: w.config.NewID, Logger: logger, Metrics: observer, Lease: lease},
 		Silence: w.config.Lease + w.config.Lease/4, Heartbeats: heartbeats, Handicap: w.handicap,
 	})
-	return standby.Run(ctx, func(reign context.Context, s *writer.Sequencer) {
-		w.leading.Add(1)
-		defer w.leading.Add(-1)
+	return standby.Run(ctx, func(reign context.Context, q *writer.Sequencer) {
+		w.leads(s, 1)
+		defer w.leads(s, -1)
 		err := Reign{
-			Database: name, Writer: s.Writer(), Leader: s, Chain: p.Chain, Now: w.config.Now, Process: w.config.Process,
+			Database: name, Writer: q.Writer(), Leader: q, Chain: p.Chain, Now: w.config.Now, Process: w.config.Process,
 			Refused: observer.refused.Inc, Logger: logger,
 		}.Serve(reign, w.conn)
 		if err != nil { // the connection is closed: the process ends
 			logger.Error("cannot lead", "error", err)
-			s.Close()
+			q.Close()
 		}
 	})
+}
+
+func (w *Writers) leads(s *standing, more int64) {
+	w.leading.Add(more)
+	s.leading.Store(more > 0)
 }
 
 func (w *Writers) handicap() time.Duration {
@@ -196,9 +223,9 @@ func (w *Writers) Ready() error {
 	case !w.listed:
 		return errors.New("the databases have not been listed yet")
 	}
-	for name, err := range w.known {
-		if err != nil {
-			return fmt.Errorf("the database %q: %w", name, err)
+	for name, s := range w.known {
+		if s.failure != nil {
+			return fmt.Errorf("the database %q: %w", name, s.failure)
 		}
 	}
 	return nil

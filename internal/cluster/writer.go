@@ -60,7 +60,9 @@ func (c *WriterConfig) Run(ctx context.Context, log *slog.Logger) error {
 		case <-ctx.Done():
 		}
 	}()
-	writers.Run(ctx)
+	if err := writers.Run(ctx); err != nil {
+		return err
+	}
 	web.Drain(0, time.Second)
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
