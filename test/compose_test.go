@@ -31,6 +31,8 @@ func TestCompose(t *testing.T) {
 	c.awaitHealthy("kvreader", 2)
 	t.Logf("from up to ready: %v", time.Since(began).Round(time.Second/10))
 
+	c.expectRestricted()
+
 	readers := c.readers()
 	c.write(readers[0], "first")
 	t.Logf("from up to the first write: %v", time.Since(began).Round(time.Second/10))
@@ -119,6 +121,22 @@ func (c *compose) awaitHealthy(service string, n int) {
 			return c.docker("inspect", "--format", "{{.State.Health.Status}}", id) != "healthy"
 		})
 	})
+}
+
+// expectRestricted looks at every container: none runs as root, can write to its image, or has a capability.
+func (c *compose) expectRestricted() {
+	c.t.Helper()
+	const want = "65532:65532 true [ALL] [no-new-privileges:true]"
+	all := strings.Fields(c.docker("ps", "--quiet"))
+	for _, id := range all {
+		got := c.docker("inspect", "--format", "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}", id)
+		if got != want {
+			c.t.Errorf("%s runs with %s; want %s", c.docker("inspect", "--format", "{{.Name}}", id), got, want)
+		}
+	}
+	if len(all) != 7 {
+		c.t.Errorf("%d containers run; want 7", len(all))
+	}
 }
 
 // readers returns the URLs of the readers, each on a published port of its own.
