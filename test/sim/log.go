@@ -18,6 +18,7 @@ type Log struct {
 	chain    events.Chain // of all messages
 	epoch    kv.Position  // of the last epoch record, whether it counts or not: that is what the fence compares
 	grown    chan struct{}
+	lost     bool // an acked record, by Breaks.Kept
 }
 
 // Stored is a message and when it was stored.
@@ -37,7 +38,8 @@ func (l *Log) append(a events.Append, leak bool) (kv.Position, error) {
 	fenced := a.Last != last || a.Kind == events.KindCommits && a.Epoch != l.epoch
 	switch {
 	case !fenced || l.breaks.Fence:
-		if l.breaks.Kept && a.Kind == events.KindCommits && last%8 == 0 {
+		if l.breaks.Kept && a.Kind == events.KindCommits && last > 10 && !l.lost {
+			l.lost = true
 			return a.Last + 1, nil
 		}
 		l.store(a)

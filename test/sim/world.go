@@ -18,7 +18,7 @@ import (
 // Breaks takes guards out, one at a time, so that tests can see that it is noticed.
 type Breaks struct {
 	Fence      bool // the log takes whatever is appended
-	Kept       bool // the log acks a record now and then that it does not keep
+	Kept       bool // the log acks a record that it does not keep
 	Contiguity bool // readers take a record for the next one wherever it stands
 	Epoch      bool // readers take void records for ones that count
 	Wait       bool // a strong read does not wait for the read index
@@ -124,13 +124,24 @@ func (w *World) Run() *History {
 	w.settleDown()
 	for _, h := range w.hosts {
 		if p := h.running(); p != nil {
-			p.stop()
+			w.end(p)
 		}
 	}
 	machines.Wait()
 	time.Sleep(10 * time.Second) // for what is still on its way, and BuntDB's own goroutines
 	w.history.Log, w.history.Counts = w.log.all(), maps.Clone(w.counts)
 	return &w.history
+}
+
+// end stops a process, which must not take long now.
+func (w *World) end(p *process) {
+	p.stop()
+	select {
+	case <-p.ended:
+	case <-time.After(healsIn):
+		w.violate(fmt.Sprintf("%s does not stop", p.link.name))
+		p.crash()
+	}
 }
 
 // spoil does to hosts what can happen to one, until faultsLast.
