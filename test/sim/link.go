@@ -96,10 +96,9 @@ func (l *link) Append(ctx context.Context, a events.Append) (kv.Position, error)
 	case <-lost:
 		return 0, errNetwork
 	case <-ctx.Done():
-		return 0, ctx.Err()
 	case <-l.gone:
-		return 0, errGone
 	}
+	return 0, l.usable(ctx)
 }
 
 // usable fails if the process is no more or its caller has given up.
@@ -134,12 +133,10 @@ func (l *link) rest(ctx context.Context, d time.Duration) error {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return l.usable(ctx)
 	case <-ctx.Done():
-		return ctx.Err()
 	case <-l.gone:
-		return errGone
 	}
+	return l.usable(ctx)
 }
 
 func (l *link) Read(ctx context.Context, from kv.Position) (events.Reader, error) {
@@ -178,6 +175,9 @@ func (r *reader) Next(ctx context.Context) (events.Message, error) {
 		return m, err
 	}
 	r.link.host.gate(delay)
+	if err := r.link.usable(ctx); err != nil {
+		return m, err
+	}
 	damage := 20 * w.rate
 	if !r.link.host.writes { // a reader that notices it reads again; a writer starts again
 		damage = 4 * w.rate
@@ -224,9 +224,7 @@ func (r *reader) await(ctx context.Context, p kv.Position) (events.Message, erro
 		select {
 		case <-grown:
 		case <-ctx.Done():
-			return m, ctx.Err()
 		case <-r.link.gone:
-			return m, errGone
 		}
 	}
 }

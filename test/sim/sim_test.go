@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/millpondkv/millpond/test/sim"
 )
 
@@ -45,6 +46,27 @@ func TestSim(t *testing.T) {
 	})
 	for _, kind := range slices.Sorted(maps.Keys(total)) {
 		t.Logf("%8d %s", total[kind], kind)
+	}
+}
+
+// A seed decides everything: the same one has the same log and the same operations, to the nanosecond.
+func TestSeedRepeats(t *testing.T) {
+	for seed := range uint64(10) {
+		first, _ := run(t, seed, sim.Breaks{})
+		again, _ := run(t, seed, sim.Breaks{})
+		if diff := cmp.Diff(first.Log, again.Log); diff != "" {
+			t.Errorf("seed %d: the logs differ:\n%s", seed, diff)
+		}
+		told := func(h *sim.History) (list []string) {
+			for _, o := range h.Operations {
+				list = append(list, fmt.Sprint(o.Begin, o.End, o.Client, o.Kind, o.Result, o.Err, o.Index, o.Snapshot.Chain))
+			}
+			slices.Sort(list)
+			return list
+		}
+		if diff := cmp.Diff(told(first), told(again)); diff != "" {
+			t.Errorf("seed %d: the operations differ:\n%s", seed, diff)
+		}
 	}
 }
 
