@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,8 +17,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// The cluster of compose.yaml works in a real container engine. No image can be pulled there: those that the Dockerfile
-// begins with are built from scratch, under their names, of binaries that were built here.
+// The cluster of compose.yaml works in a real container engine, also without the leader, a reader and a NATS server. No image
+// can be pulled there: those that the Dockerfile begins with are built from scratch, under their names, of binaries that
+// were built here.
 func TestCompose(t *testing.T) {
 	deno(t) // before the long way there
 	if !apart(t) {
@@ -42,7 +44,7 @@ func TestCompose(t *testing.T) {
 	}
 	c.expectThreeReplicas()
 
-	c.docker("stop", c.containers("kvwriter")[0], c.containers("kvreader")[0], c.containers("nats1")[0])
+	c.docker("stop", c.leader(), c.containers("kvreader")[0], c.containers("nats1")[0])
 	c.write(readers[1], "with one of each stopped")
 	c.expect("with one of each stopped", readers[1])
 
@@ -110,6 +112,17 @@ func (c *compose) containers(service string) []string {
 		ids = append(ids, strings.Fields(line)[1])
 	}
 	return ids
+}
+
+// leader returns the id of the writer that leads, by what the writers have logged.
+func (c *compose) leader() string {
+	c.t.Helper()
+	leading := regexp.MustCompile(`(?m)^kvwriter_(\d+) .*msg=leading`).FindStringSubmatch(c.compose("logs", "--no-color", "kvwriter"))
+	if leading == nil {
+		c.t.Fatal("no writer says that it leads")
+	}
+	return c.docker("ps", "--quiet", "--filter", "label=com.docker.compose.service=kvwriter",
+		"--filter", "label=com.docker.compose.container-number="+leading[1])
 }
 
 // awaitHealthy waits until n containers of a service run, and their health checks say yes.
