@@ -80,8 +80,10 @@ func (d *Database) reached(p kv.Position) {
 	}
 }
 
-// followAgain is the pause before a log is read again that could not be read.
-const followAgain = 200 * time.Millisecond
+const (
+	followAgain = 200 * time.Millisecond // the pause before a log is read again that could not be read
+	stuckAfter  = 2 * time.Second        // a record that was known to be there has not come
+)
 
 // follow applies the log until ctx ends or the log is damaged. A record that cannot be accepted is read once more: what is
 // wrong may be on one server of the log only, and the next reader may be served by another.
@@ -89,7 +91,7 @@ func (d *Database) follow(ctx context.Context) {
 	const tries = 5
 	for bad := 0; ctx.Err() == nil; {
 		before := d.projection.Chain().Applied
-		err := d.projection.Follow(ctx, d.log)
+		err := d.followUntilStuck(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -107,6 +109,42 @@ func (d *Database) follow(ctx context.Context) {
 		}
 		pause(ctx, followAgain)
 	}
+}
+
+// errStuck says that records are known to be there which do not come.
+var errStuck = errors.New("the log does not deliver its records")
+
+// followUntilStuck is Projection.Follow, but gives up when records are late: the server that delivers them may be lost, and
+// JetStream's client be waiting for it for long.
+func (d *Database) followUntilStuck(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watching := make(chan struct{})
+	defer func() { cancel(nil); <-watching }()
+	go func() {
+		defer close(watching)
+		ticker := time.NewTicker(stuckAfter)
+		defer ticker.Stop()
+		applied, end := d.projection.Chain().Applied, d.end.Load()
+		for {
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return
+			}
+			now := d.projection.Chain().Applied
+			if now == applied && uint64(now) < end {
+				cancel(errStuck)
+				return
+			}
+			applied, end = now, d.end.Load()
+		}
+	}()
+	err := d.projection.Follow(ctx, d.log)
+	if context.Cause(ctx) == errStuck && !isDamage(err) {
+		return errStuck
+	}
+	return err
 }
 
 func isDamage(err error) bool {
