@@ -69,9 +69,9 @@ var ErrClosed = errors.New("the projection is closed")
 // Close frees the memory. Reads and watches that are not done yet fail with ErrClosed; whoever applies must have ended.
 func (p *Projection) Close() error { return p.entries.Close() }
 
-// applyBatch bounds how many effects are applied, and how many expired entries evicted, under one hold of the lock; a
+// effectsPerHold bounds how many effects are applied, and how many expired entries evicted, under one hold of the lock; a
 // single record may have more. At about a microsecond each, readers wait some milliseconds at most.
-const applyBatch = 1000
+const effectsPerHold = 1000
 
 // Apply folds records into the state, in their order. The first must be the one after the last that was applied. It fails,
 // with an error of events, at the first record that cannot be accepted; those before it are applied then, and all
@@ -81,11 +81,11 @@ const applyBatch = 1000
 func (p *Projection) Apply(records ...events.Sealed) error {
 	for len(records) > 0 {
 		n, effects := 0, 0
-		for n < len(records) && (n == 0 || effects < applyBatch) {
+		for n < len(records) && (n == 0 || effects < effectsPerHold) {
 			effects += records[n].Record.CountEffects()
 			n++
 		}
-		if err := p.applyBatch(records[:n]); err != nil {
+		if err := p.applyAtOnce(records[:n]); err != nil {
 			return err
 		}
 		records = records[n:]
@@ -93,7 +93,7 @@ func (p *Projection) Apply(records ...events.Sealed) error {
 	return nil
 }
 
-func (p *Projection) applyBatch(records []events.Sealed) error {
+func (p *Projection) applyAtOnce(records []events.Sealed) error {
 	if err := p.broken.Load(); err != nil {
 		return *err
 	}
@@ -111,7 +111,7 @@ func (p *Projection) applyBatch(records []events.Sealed) error {
 				f.record(s)
 			}
 		}
-		f.evict(applyBatch)
+		f.evict(effectsPerHold)
 		evicted = f.evicted
 		return f.err
 	})
@@ -132,7 +132,7 @@ func (p *Projection) evictRest() (evicted []kv.EncodedKey) {
 	for more := p.evictionDue(); more; more = p.evictionDue() {
 		p.entries.Update(func(tx *buntdb.Tx) error {
 			f := fold{p: p, tx: tx}
-			f.evict(applyBatch)
+			f.evict(effectsPerHold)
 			evicted = append(evicted, f.evicted...)
 			return f.err
 		})
