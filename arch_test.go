@@ -33,9 +33,11 @@ var arrows = map[string][]string{
 	"backup":             {"events", "kv", "kv/v8"},
 
 	// Above the line of what a server is made of: what puts it together.
-	"engine":         append([]string{"internal/natsserver", "internal/syncfile"}, servers...),
-	"service":        append([]string{"internal/natsserver"}, servers...),
-	"internal/serve": append([]string{"engine", "service", "internal/config", "internal/natsserver", "internal/syncfile"}, servers...),
+	"engine":           append([]string{"internal/natsserver", "internal/syncfile"}, servers...),
+	"service":          servers,
+	"internal/serve":   append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/syncfile"}, servers...),
+	"internal/cluster": append([]string{"service", "internal/front", "internal/config"}, servers...),
+	"internal/front":   {"kvconnect"},
 
 	"client":          {"kv", "kv/v8", "kvconnect/datapath"}, // no server code
 	"client/embedded": append([]string{"engine", "service", "client", "internal/natsserver"}, servers...),
@@ -48,6 +50,7 @@ var arrows = map[string][]string{
 	"internal/fakeserver": {"kvconnect", "kv", "kv/kvtest"}, // for tests of clients
 	"test":                {},
 	"test/bench":          append([]string{"engine", "client/...", "internal/..."}, servers...),
+	"test/sim":            {"writer", "projection", "events", "kv", "kv/kvtest"},
 	module:                {}, // this directory
 }
 

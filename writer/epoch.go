@@ -14,12 +14,14 @@ import (
 
 // beginEpoch makes this writer the leader: it reads the log to its end, appends an epoch record there, and reads through
 // that. When it returns nil, every record of earlier epochs is either applied or void for ever. It tries until it
-// succeeds, ctx ends, or the log turns out to be damaged.
+// succeeds, ctx ends, the log turns out to be damaged, or another writer leads: ErrDeposed.
 func (s *Sequencer) beginEpoch(ctx context.Context) error {
 	before := s.c.Projection.Chain().Epoch
 	for {
 		begun, err := s.tryEpoch(ctx, s.writer, before)
 		switch {
+		case errors.Is(err, ErrDeposed):
+			return err
 		case begun:
 			s.c.Logger.Info("leading", "epoch", s.c.Projection.Chain().Epoch)
 			s.c.Metrics.EpochBegun()
@@ -46,10 +48,14 @@ func (s *Sequencer) tryEpoch(ctx context.Context, writer ulid.ULID, before kv.Po
 	if c := s.c.Projection.Chain(); c.Writer == writer && c.Epoch > before && c.Epoch == c.Applied {
 		return true, nil
 	}
+	if s.deposed() {
+		return false, ErrDeposed
+	}
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
 	chain := s.c.Projection.Chain()
 	record := &events.Record{Kind: events.KindEpoch, Epoch: chain.Epoch, Previous: chain.Hash, Time: max(s.c.Now(), chain.Time), Writer: writer}
+	sent := time.Now()
 	at, err := s.c.Log.Append(ctx, events.Append{Kind: record.Kind, Data: record.Encode(), Last: chain.Applied})
 	if err != nil {
 		return false, err
@@ -57,7 +63,18 @@ func (s *Sequencer) tryEpoch(ctx context.Context, writer ulid.ULID, before kv.Po
 	if err := s.c.Projection.CatchUp(ctx, s.c.Log, at); err != nil {
 		return false, err
 	}
-	return s.c.Projection.Chain().Epoch == at, nil
+	if s.c.Projection.Chain().Epoch != at {
+		return false, nil
+	}
+	s.renew(sent)
+	return true, nil
+}
+
+// deposed reports whether somebody else leads: the log has gone on since this writer found it without a leader, and not by
+// this writer.
+func (s *Sequencer) deposed() bool {
+	chain := s.c.Projection.Chain()
+	return s.c.Yields && chain.Writer != s.writer && chain.Applied != s.c.From
 }
 
 // catchUp applies what the log has. The bounds are a hint only; the epoch record's fence is what makes sure.
@@ -79,7 +96,7 @@ func (s *Sequencer) settle(ctx context.Context, g *group, requests []*request) e
 	s.leading.Store(false)
 	err := s.beginEpoch(ctx)
 	s.land()
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrDeposed) {
 		s.refuse(requests, errUnknownOutcome)
 		return fmt.Errorf("find out the outcome of the record at %d: %w", g.position, err)
 	}
@@ -88,13 +105,15 @@ func (s *Sequencer) settle(ctx context.Context, g *group, requests []*request) e
 		s.refuse(requests, errUnknownOutcome)
 	case committed:
 		s.answer(requests)
+	case err != nil: // another writer's epoch has made the record void for ever
+		s.refuse(requests, errClosed)
 	default:
 		for _, r := range requests {
 			r.again(g.position)
 		}
 		s.putBack(requests)
 	}
-	return nil
+	return err
 }
 
 // outcome reports whether the group's record was committed: its first commit is at its position then. (It may be elsewhere,

@@ -58,7 +58,7 @@ var (
 // too late to tell or is not decided. After ErrUnknownOutcome the request can be sent again, as a repeat.
 func (s *Sequencer) Commit(ctx context.Context, r Request) (kv.CommitResult, error) {
 	result, err := s.commit(ctx, r)
-	if r.Repeat && errors.Is(err, kv.ErrUnavailable) { // this try has changed nothing; an earlier one may have
+	if r.Repeat && (errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrWritesDisabled)) { // this try has changed nothing; an earlier one may have
 		err = errUnknownOutcome
 	}
 	return result, err

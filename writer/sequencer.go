@@ -5,6 +5,7 @@ package writer
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -24,10 +25,22 @@ type Config struct {
 	NewID      func() ulid.ULID       // random ids; the first names this writer
 	Logger     *slog.Logger
 	Metrics    Metrics // may be nil
-	// Exclusive says that no other process can lead this database. Then an answer that changes nothing (failed checks)
-	// needs no record to prove that this process still led when it was given.
+
+	// Exclusive says that no other process can lead this database. Then an answer that changes nothing (failed checks, a
+	// read index) needs no proof that this process still led when it was given.
 	Exclusive bool
+	// Lease is for how long an acked record proves that this process leads, counted from when it was sent. Standbys wait
+	// longer than that after the last record before they take over. 0: for no time at all, so that each answer that
+	// changes nothing takes a record.
+	Lease time.Duration
+	// Yields says that Run is to end with ErrDeposed when another writer leads: when the log turns out to have gone on from
+	// the position From, and not by this writer. Otherwise it takes over wherever the log ends, again and again.
+	Yields bool
+	From   kv.Position
 }
+
+// ErrDeposed says that another writer leads now.
+var ErrDeposed = errors.New("another writer leads")
 
 // Metrics is told what a sequencer does, from its one goroutine.
 type Metrics interface {
@@ -61,10 +74,13 @@ type Sequencer struct {
 	mu           sync.Mutex
 	waiting      []*request // in the order of their coming
 	waitingBytes int
-	closed       bool          // no request is taken any more
-	failed       bool          // and none ever will be, by any writer: the log is damaged
-	wake         chan struct{} // has room for one; filled when waiting or closed change
+	indexes      []chan ReadIndex // read indexes that wait for a record to be acked
+	closed       bool             // no request is taken any more
+	failed       bool             // and none ever will be, by any writer: the log is damaged
+	wake         chan struct{}    // has room for one; filled when waiting or closed change
 	flying       flight
+	acked        kv.Position // of the last record that was applied when nothing was in flight
+	leaseEnds    time.Time   // monotonic; zero before the first record of the epoch
 }
 
 // flight is the record that has been decided and not been applied yet.
@@ -91,6 +107,7 @@ func (s *Sequencer) Run(ctx context.Context) error {
 	s.closed, s.failed = true, isDamage(err)
 	s.mu.Unlock()
 	s.refuse(s.take(), s.closedError())
+	s.answerIndexes(s.takeIndexes(), ReadIndex{})
 	return err
 }
 
@@ -106,6 +123,7 @@ func (s *Sequencer) lead(ctx context.Context) error {
 	if err := s.beginEpoch(ctx); err != nil {
 		return err
 	}
+	s.rest()
 	close(s.begun)
 	for {
 		s.leading.Store(true)
@@ -133,6 +151,9 @@ func (s *Sequencer) Close() {
 // Begun returns a channel that is closed once the sequencer leads for the first time.
 func (s *Sequencer) Begun() <-chan struct{} { return s.begun }
 
+// Writer returns the id that this sequencer's epoch records have.
+func (s *Sequencer) Writer() ulid.ULID { return s.writer }
+
 // Leading reports whether the sequencer has begun its epoch and decides requests.
 func (s *Sequencer) Leading() bool { return s.leading.Load() }
 
@@ -146,7 +167,7 @@ func (s *Sequencer) wait(ctx context.Context) (closing bool) {
 	}
 	for {
 		s.mu.Lock()
-		waiting, closed := len(s.waiting), s.closed
+		waiting, closed := len(s.waiting)+len(s.indexes), s.closed
 		s.mu.Unlock()
 		if waiting > 0 || closed {
 			return closed
@@ -169,7 +190,7 @@ func (s *Sequencer) nextExpiry() (at kv.Millis) {
 // step decides all that waits, as far as it fits into a record, appends the record, and answers. An error ends the reign
 // for good.
 func (s *Sequencer) step(ctx context.Context) error {
-	requests := s.take()
+	requests, indexes := s.take(), s.takeIndexes()
 	var g *group
 	s.c.Projection.View(func(v projection.View) {
 		g = newGroup(v, s.depart(v.Chain()))
@@ -185,9 +206,11 @@ func (s *Sequencer) step(ctx context.Context) error {
 	if err != nil {
 		s.c.Logger.Warn("the outcome of a record is unknown; a new epoch will tell", "position", g.position, "commits", len(g.commits), "error", err)
 		s.c.Metrics.UnknownOutcome()
+		s.putBackIndexes(indexes)
 		return s.settle(ctx, g, requests)
 	}
 	s.answer(requests)
+	s.answerIndexes(indexes, s.index(g.now))
 	return nil
 }
 
@@ -200,34 +223,43 @@ func (s *Sequencer) depart(after events.Chain) kv.Millis {
 	return s.flying.time
 }
 
+// land ends the flight.
 func (s *Sequencer) land() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	close(s.flying.landed)
-	s.flying = flight{}
+	s.mu.Unlock()
+	s.rest()
+}
+
+// rest says that nothing is in flight: all that is applied by now was acked.
+func (s *Sequencer) rest() {
+	applied := s.c.Projection.Chain().Applied
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flying, s.acked = flight{}, applied
 }
 
 // append puts the group into the log and into the projection. After an error of the log the outcome is unknown. A group
-// without commits is appended if entries have expired since the last record, or to prove that this process leads.
+// without commits is appended only if entries have expired since the last record, or to prove that this process leads.
 func (s *Sequencer) append(ctx context.Context, g *group) error {
-	next := s.nextExpiry()
-	if len(g.commits) == 0 && s.c.Exclusive && !next.Expired(g.now) {
+	if len(g.commits) == 0 && !s.nextExpiry().Expired(g.now) && s.leads() {
 		s.land()
 		return nil
 	}
 	chain := s.c.Projection.Chain()
 	record := &events.Record{Kind: events.KindCommits, Epoch: chain.Epoch, Previous: chain.Hash, Time: g.now, Commits: g.commits}
 	sealed, data := events.Seal(g.position, record)
-	started := time.Now()
+	sent := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
 	if _, err := s.c.Log.Append(ctx, events.Append{Kind: record.Kind, Data: data, Last: chain.Applied, Epoch: chain.Epoch}); err != nil {
 		return err
 	}
-	s.c.Metrics.Appended(len(g.commits), len(data), time.Since(started))
+	s.c.Metrics.Appended(len(g.commits), len(data), time.Since(sent))
 	if err := s.c.Projection.Apply(sealed); err != nil {
 		return err
 	}
+	s.renew(sent)
 	s.land()
 	return nil
 }

@@ -16,14 +16,19 @@ const (
 	pullHeartbeat = time.Second
 	pullExpiry    = 4 * time.Second
 	pullBytes     = 8 << 20 // some records of the largest size
+	openTimeout   = 3 * time.Second
 )
 
 // Read implements events.Log, by an ordered consumer. That checks the order of its own deliveries only, so messages can
-// be missing if the server's disk has lost them.
+// be missing if the server's disk has lost them. When its server is lost it tries once to make another one, for 10 s, since
+// the client waits without end otherwise; then Next fails, and whoever reads begins a new Read.
 func (l *Log) Read(ctx context.Context, from kv.Position) (events.Reader, error) {
-	consumer, err := l.js.OrderedConsumer(ctx, streamName(l.database), jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:   uint64(max(from, 1)),
+	opening, cancel := context.WithTimeout(ctx, openTimeout) // a consumer may be given to a server that is lost
+	defer cancel()
+	consumer, err := l.js.OrderedConsumer(opening, streamName(l.database), jetstream.OrderedConsumerConfig{
+		DeliverPolicy:    jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:      uint64(max(from, 1)),
+		MaxResetAttempts: 1,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the log of %q: %w", l.database, err)
@@ -33,24 +38,57 @@ func (l *Log) Read(ctx context.Context, from kv.Position) (events.Reader, error)
 	if err != nil {
 		return nil, fmt.Errorf("read the log of %q: %w", l.database, err)
 	}
-	return &reader{database: l.database, messages: messages}, nil
+	r := &reader{database: l.database, messages: messages, next: make(chan delivery), closed: make(chan struct{})}
+	go r.deliver()
+	return r, nil
 }
 
 type reader struct {
 	database string
 	messages jetstream.MessagesContext
+	next     chan delivery
+	closed   chan struct{}
+}
+
+type delivery struct {
+	msg jetstream.Msg
+	err error
+}
+
+// deliver takes messages until there is an error, or Close. It is a goroutine of its own because the client does not heed a
+// context while it makes a new consumer.
+func (r *reader) deliver() {
+	for {
+		msg, err := r.messages.Next()
+		select {
+		case r.next <- delivery{msg, err}:
+		case <-r.closed:
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
 }
 
 func (r *reader) Next(ctx context.Context) (events.Message, error) {
-	msg, err := r.messages.Next(jetstream.NextContext(ctx))
+	var d delivery
+	select {
+	case d = <-r.next:
+	case <-ctx.Done():
+		d.err = ctx.Err()
+	}
+	if d.err != nil {
+		return events.Message{}, fmt.Errorf("read the log of %q: %w", r.database, d.err)
+	}
+	about, err := d.msg.Metadata()
 	if err != nil {
 		return events.Message{}, fmt.Errorf("read the log of %q: %w", r.database, err)
 	}
-	about, err := msg.Metadata()
-	if err != nil {
-		return events.Message{}, fmt.Errorf("read the log of %q: %w", r.database, err)
-	}
-	return events.Message{Position: kv.Position(about.Sequence.Stream), Data: msg.Data()}, nil
+	return events.Message{Position: kv.Position(about.Sequence.Stream), Data: d.msg.Data()}, nil
 }
 
-func (r *reader) Close() { r.messages.Stop() }
+func (r *reader) Close() {
+	close(r.closed)
+	r.messages.Stop()
+}

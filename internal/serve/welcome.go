@@ -13,23 +13,9 @@ import (
 	"strings"
 
 	"github.com/millpondkv/millpond/engine"
+	"github.com/millpondkv/millpond/internal/front"
 	"github.com/millpondkv/millpond/internal/syncfile"
 )
-
-// minTokenLength is denokv's: shorter ones can be guessed.
-const minTokenLength = 12
-
-func (c Config) check() error {
-	if n := len(c.AccessToken); n > 0 && n < minTokenLength {
-		return fmt.Errorf("the access token has %d characters; use at least %d", n, minTokenLength)
-	}
-	for _, char := range c.AccessToken {
-		if char <= ' ' || char > '~' {
-			return errors.New("the access token has a character that cannot stand in an HTTP header; use printable ASCII without spaces")
-		}
-	}
-	return nil
-}
 
 // accessToken is what clients must send.
 type accessToken struct {
@@ -54,7 +40,7 @@ func (c Config) token(e *engine.Engine) (accessToken, error) {
 		return accessToken{}, fmt.Errorf("keep the access token: %w", err)
 	}
 	token := strings.TrimSpace(string(text))
-	if err := (Config{AccessToken: token}).check(); err != nil || token == "" {
+	if err := front.CheckToken(token); err != nil || token == "" {
 		return accessToken{}, fmt.Errorf("the file %s does not hold an access token; delete it and a new one is made", file)
 	}
 	return accessToken{text: token, made: true}, nil

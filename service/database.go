@@ -1,0 +1,225 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/kvconnect"
+	"github.com/millpondkv/millpond/projection"
+	"github.com/nats-io/nats.go"
+	"github.com/oklog/ulid/v2"
+)
+
+// Database is a replica of one database: a projection that follows the log, and a way to the leader. It implements
+// kvconnect.Database.
+type Database struct {
+	log        *natslog.Log
+	projection *projection.Projection
+	asker      *asker
+	indexer    *indexer
+	newID      func() ulid.ULID
+	now        func() kv.Millis
+	logger     *slog.Logger
+
+	end   atomic.Uint64   // the highest position of the log that this process has heard of
+	whole context.Context // ends, with the reason as its cause, when the log turns out to be damaged
+	broke context.CancelCauseFunc
+
+	stop func()
+	work sync.WaitGroup
+}
+
+// openDatabase follows the log from its start. It does not wait until the replica has caught up.
+func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Config) (*Database, error) {
+	_, end, err := log.Bounds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := projection.New(projection.Options{})
+	l := newLeaders(p)
+	d := &Database{
+		log: log, projection: p, newID: c.NewID, now: c.Now, logger: c.Logger.With("database", log.Database()),
+		asker: &asker{conn: conn, database: log.Database(), leaders: l},
+	}
+	d.whole, d.broke = context.WithCancelCause(context.Background())
+	d.indexer = &indexer{ask: d.askIndex}
+	d.reached(end)
+	unsubscribe, err := Heartbeats(conn, log.Database(), d.logger, func(h Heartbeat) { d.reached(h.Position) })
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	working, cancel := context.WithCancel(context.Background())
+	d.stop = func() { unsubscribe(); cancel() }
+	d.work.Go(func() { l.follow(working, p) })
+	d.work.Go(func() { d.follow(working) })
+	return d, nil
+}
+
+// close ends the replica and frees its memory. Nobody may use it any more.
+func (d *Database) close() error {
+	d.stop()
+	d.work.Wait()
+	return d.projection.Close()
+}
+
+// reached notes that the log has this position.
+func (d *Database) reached(p kv.Position) {
+	for {
+		end := d.end.Load()
+		if uint64(p) <= end || d.end.CompareAndSwap(end, uint64(p)) {
+			return
+		}
+	}
+}
+
+const (
+	followAgain = 200 * time.Millisecond // the pause before a log is read again that could not be read
+	stuckAfter  = 2 * time.Second        // a record that was known to be there has not come
+)
+
+// follow applies the log until ctx ends or the log is damaged. A record that cannot be accepted is read once more: what is
+// wrong may be on one server of the log only, and the next reader may be served by another.
+func (d *Database) follow(ctx context.Context) {
+	const tries = 5
+	for bad := 0; ctx.Err() == nil; {
+		before := d.projection.Chain().Applied
+		err := d.followUntilStuck(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case !isDamage(err):
+			d.logger.Warn("cannot follow the log; trying again", "error", err)
+		case d.projection.Chain().Applied > before:
+			bad = 1
+		default:
+			bad++
+		}
+		if bad == tries {
+			d.logger.Error("the log is damaged; this database is not served any more", "position", d.projection.Chain().Applied, "error", err)
+			d.broke(kv.Errorf(kv.ErrUnavailable, "This replica cannot read the log of the database; its own log says why."))
+			return
+		}
+		pause(ctx, followAgain)
+	}
+}
+
+// errStuck says that records are known to be there which do not come.
+var errStuck = errors.New("the log does not deliver its records")
+
+// followUntilStuck is Projection.Follow, but gives up when records are late: the server that delivers them may be lost, and
+// JetStream's client be waiting for it for long.
+func (d *Database) followUntilStuck(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watching := make(chan struct{})
+	defer func() { cancel(nil); <-watching }()
+	go func() {
+		defer close(watching)
+		ticker := time.NewTicker(stuckAfter)
+		defer ticker.Stop()
+		applied, end := d.projection.Chain().Applied, d.end.Load()
+		for {
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return
+			}
+			now := d.projection.Chain().Applied
+			if now == applied && uint64(now) < end {
+				cancel(errStuck)
+				return
+			}
+			applied, end = now, d.end.Load()
+		}
+	}()
+	err := d.projection.Follow(ctx, d.log)
+	if context.Cause(ctx) == errStuck && !isDamage(err) {
+		return errStuck
+	}
+	return err
+}
+
+func isDamage(err error) bool {
+	return errors.Is(err, events.ErrCorrupt) || errors.Is(err, events.ErrGap) || errors.Is(err, events.ErrDiverged) || errors.Is(err, events.ErrNewerFormat)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// broken returns why the replica does not follow the log any more; nil if it does.
+func (d *Database) broken() error { return context.Cause(d.whole) }
+
+// wait blocks until the record at that position is applied. It fails with kv.ErrUnavailable.
+func (d *Database) wait(ctx context.Context, at kv.Position) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(d.whole, cancel)()
+	if d.projection.Wait(ctx, at) == nil {
+		return nil
+	}
+	if err := d.broken(); err != nil {
+		return err
+	}
+	return kv.Errorf(kv.ErrUnavailable, "This replica is behind and did not catch up in time; try again.")
+}
+
+// ID implements kvconnect.Database.
+func (d *Database) ID() string { return d.log.ID() }
+
+// Read implements kvconnect.Database: a strong read.
+func (d *Database) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
+	if err := d.broken(); err != nil {
+		return nil, err
+	}
+	index, err := d.index(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.reached(index.Position)
+	if err := d.wait(ctx, index.Position); err != nil {
+		return nil, err
+	}
+	snapshot, err := d.projection.Read(ranges, index.Now)
+	if err != nil {
+		return nil, errStopping
+	}
+	return snapshot.Entries, nil
+}
+
+var errStopping = kv.Errorf(kv.ErrUnavailable, "The server is stopping; try again.")
+
+// Watch implements kvconnect.Database: it shows what this replica has applied.
+func (d *Database) Watch(keys []kv.EncodedKey) kvconnect.Watch {
+	return d.projection.Watch(keys, d.now)
+}
+
+// lag returns how many records the replica is behind, as far as this process has heard.
+func (d *Database) lag() uint64 {
+	applied, end := uint64(d.projection.Chain().Applied), d.end.Load()
+	return end - min(applied, end)
+}
+
+// ready returns nil if the replica is at most so many records behind, and otherwise what is amiss.
+func (d *Database) ready(mostLag uint64) error {
+	if err := d.broken(); err != nil {
+		return fmt.Errorf("the database %q: %w", d.log.Database(), err)
+	}
+	if lag := d.lag(); lag > mostLag {
+		return fmt.Errorf("the database %q is %d records behind; at most %d are allowed", d.log.Database(), lag, mostLag)
+	}
+	return nil
+}

@@ -1,0 +1,202 @@
+package test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/events/natslog"
+)
+
+// natsUsers is a NATS server with the users of deploy/nats, and their passwords.
+type natsUsers struct {
+	t         *testing.T
+	server    *natsserver.Server
+	passwords map[string]string // by user
+}
+
+// startNATSUsers starts the server alone: the configuration without its cluster.
+func startNATSUsers(t *testing.T) *natsUsers {
+	t.Helper()
+	root := t.TempDir() // laid out as in a container: /etc/nats and /run/secrets
+	if err := os.CopyFS(filepath.Join(root, "etc/nats"), os.DirFS("../deploy/nats")); err != nil {
+		t.Fatal(err)
+	}
+	secrets := filepath.Join(root, "run/secrets")
+	mustRun(t, "sh", "../deploy/make-secrets.sh", secrets)
+	options, err := natsserver.ProcessConfigFile(filepath.Join(root, "etc/nats/nats.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !options.SyncAlways {
+		t.Error("deploy/nats/nats.conf does not sync always")
+	}
+	if cluster := options.Cluster; cluster.Password == "" || len(options.Routes) != 3 {
+		t.Errorf("the cluster has %d routes and the password %q; want 3 and one", len(options.Routes), cluster.Password)
+	}
+	options.Cluster, options.Routes = natsserver.ClusterOpts{}, nil
+	options.Host, options.Port, options.HTTPPort = "127.0.0.1", natsserver.RANDOM_PORT, 0
+	options.StoreDir, options.NoSigs, options.NoLog = t.TempDir(), true, true
+	s, err := natsserver.NewServer(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(startWait) {
+		t.Fatal("the NATS server did not start")
+	}
+	return &natsUsers{t: t, server: s, passwords: natsPasswords(t, secrets)}
+}
+
+// natsPasswords reads the passwords that deploy/make-secrets.sh has made, by user.
+func natsPasswords(t *testing.T, secrets string) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(secrets, "nats-passwords.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	passwords := map[string]string{}
+	for _, match := range regexp.MustCompile(`(?m)^([A-Z]+)_PASSWORD: "([0-9a-f]{48})"$`).FindAllStringSubmatch(string(text), -1) {
+		passwords[strings.ToLower(match[1])] = match[2]
+	}
+	return passwords
+}
+
+func (n *natsUsers) connect(user string) *nats.Conn {
+	n.t.Helper()
+	conn, err := nats.Connect(n.server.ClientURL(), nats.UserInfo(user, n.passwords[user]), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	if err != nil {
+		n.t.Fatalf("connect as %s: %v", user, err)
+	}
+	n.t.Cleanup(conn.Close)
+	return conn
+}
+
+func (n *natsUsers) jetStream(user string) jetstream.JetStream {
+	n.t.Helper()
+	js, err := jetstream.New(n.connect(user))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return js
+}
+
+// A stranger, or somebody with a wrong password, is not let in.
+func TestNATSRefusesStrangers(t *testing.T) {
+	n := startNATSUsers(t)
+	for name, option := range map[string]nats.Option{
+		"nobody":         nats.Name("nobody"),
+		"wrong password": nats.UserInfo("writer", n.passwords["reader"]),
+	} {
+		if conn, err := nats.Connect(n.server.ClientURL(), option); !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("%s: got %v, %v; want ErrAuthorization", name, conn, err)
+		}
+	}
+}
+
+// What a log is made of works for those who need it: a reader makes the database and reads it, the writer appends. An
+// append by the reader is refused, and nothing of it is in the log.
+func TestNATSUsersOfALog(t *testing.T) {
+	n := startNATSUsers(t)
+	ctx := t.Context()
+	readers, err := natslog.Create(ctx, n.jetStream("reader"), "orders", natslog.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	js := n.jetStream("writer")
+	names, err := natslog.List(ctx, js)
+	if diff := cmp.Diff(names, []string{"orders"}); diff != "" || err != nil {
+		t.Fatalf("databases: %v, got (-), want (+):\n%s", err, diff)
+	}
+	writers, err := natslog.Open(ctx, js, "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writers.Append(ctx, events.Append{Kind: events.KindEpoch, Data: []byte("the writer's")}); err != nil {
+		t.Fatalf("append as the writer: %v", err)
+	}
+	refused := n.connect("reader")
+	expectRefused(t, refused, "millpond.orders.log.commits", refused.Publish("millpond.orders.log.commits", []byte("the reader's")))
+
+	if err := readers.Check(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, last, err := readers.Bounds(ctx); last != 1 || err != nil {
+		t.Errorf("the log ends at %d, %v; want 1", last, err)
+	}
+	records, err := readers.Read(ctx, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer records.Close()
+	if got, err := records.Next(ctx); err != nil || string(got.Data) != "the writer's" {
+		t.Errorf("record 1: %q, %v", got.Data, err)
+	}
+	if err := readers.Verify(ctx, events.Chain{Applied: 1}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Each user may publish what its program sends, and is refused what would forge or destroy a log.
+func TestNATSPermissions(t *testing.T) {
+	const log, epoch, heartbeat, request = "millpond.orders.log.commits", "millpond.orders.log.epoch", "millpond.orders.leader",
+		"millpond.orders.w.01JZ0000000000000000000000.commit"
+	destructive := []string{
+		"$JS.API.STREAM.DELETE.millpond_orders", "$JS.API.STREAM.PURGE.millpond_orders", "$JS.API.STREAM.UPDATE.millpond_orders",
+		"$JS.API.STREAM.MSG.DELETE.millpond_orders", "$JS.API.STREAM.RESTORE.millpond_orders",
+		"$JS.API.STREAM.PEER.REMOVE.millpond_orders", "$JS.API.META.LEADER.STEPDOWN", "$JS.API.SERVER.REMOVE", "$SYS.REQ.SERVER.PING",
+	}
+	n := startNATSUsers(t)
+	for user, publish := range map[string]struct{ allowed, refused []string }{
+		"writer": {[]string{log, epoch, heartbeat, request}, destructive},
+		"reader": {[]string{request}, append([]string{log, epoch, heartbeat}, destructive...)},
+		"client": {[]string{request}, append([]string{log, epoch, heartbeat, "_INBOX.other", "$JS.API.STREAM.CREATE.mine",
+			"$JS.API.DIRECT.GET.millpond_orders"}, destructive...)},
+	} {
+		for _, subject := range publish.allowed {
+			conn := n.connect(user)
+			if err := errors.Join(conn.Publish(subject, nil), conn.Flush(), conn.LastError()); err != nil {
+				t.Errorf("%s publishes %s: %v", user, subject, err)
+			}
+		}
+		for _, subject := range publish.refused {
+			conn := n.connect(user)
+			expectRefused(t, conn, user+" publishes "+subject, conn.Publish(subject, nil))
+		}
+	}
+	for user, subjects := range map[string][]string{
+		"reader": {request, "$JS.API.>", "$SYS.>"},
+		"client": {request, log, "millpond.>", "$JS.API.>"},
+	} {
+		for _, subject := range subjects {
+			conn := n.connect(user)
+			_, err := conn.SubscribeSync(subject)
+			expectRefused(t, conn, user+" subscribes to "+subject, err)
+		}
+	}
+}
+
+// expectRefused fails the test unless the server has refused what was sent last.
+func expectRefused(t *testing.T, conn *nats.Conn, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if err := conn.FlushTimeout(10 * time.Second); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if err := conn.LastError(); !errors.Is(err, nats.ErrPermissionViolation) {
+		t.Errorf("%s: got %v; want ErrPermissionViolation", what, err)
+	}
+}

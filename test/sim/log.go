@@ -1,0 +1,99 @@
+package sim
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/kv"
+)
+
+// Log is what the servers of the log keep: a message that is in it stays, in its place.
+type Log struct {
+	breaks Breaks
+
+	mu       sync.Mutex
+	messages []Stored
+	chain    events.Chain // of all messages
+	epoch    kv.Position  // of the last epoch record, whether it counts or not: that is what the fence compares
+	grown    chan struct{}
+	lost     bool // an acked record, by Breaks.Kept
+}
+
+// Stored is a message and when it was stored.
+type Stored struct {
+	events.Message
+	At time.Time
+}
+
+func newLog(b Breaks) *Log { return &Log{breaks: b, grown: make(chan struct{})} }
+
+// append stores a message, or refuses it as the fence demands. With leak it may store one that it refuses: only one that is
+// void, as the apply rule has it. No server of JetStream does that; the rule is there should one.
+func (l *Log) append(a events.Append, leak bool) (kv.Position, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := kv.Position(len(l.messages))
+	fenced := a.Last != last || a.Kind == events.KindCommits && a.Epoch != l.epoch
+	switch {
+	case !fenced || l.breaks.Fence:
+		if l.breaks.Kept && a.Kind == events.KindCommits && last > 10 && !l.lost {
+			l.lost = true
+			return a.Last + 1, nil
+		}
+		l.store(a)
+		return a.Last + 1, nil
+	case leak && l.void(a):
+		l.store(a)
+	}
+	return 0, events.ErrFenced
+}
+
+func (l *Log) store(a events.Append) {
+	m := events.Message{Position: kv.Position(len(l.messages)) + 1, Data: slices.Clone(a.Data)}
+	l.messages = append(l.messages, Stored{Message: m, At: time.Now()})
+	if a.Kind == events.KindEpoch {
+		l.epoch = m.Position
+	}
+	if s, err := events.Open(m); err == nil {
+		l.chain.Accept(s)
+	}
+	close(l.grown)
+	l.grown = make(chan struct{})
+}
+
+// void reports whether the record would change nothing if it came next.
+func (l *Log) void(a events.Append) bool {
+	s, err := events.Open(events.Message{Position: kv.Position(len(l.messages)) + 1, Data: a.Data})
+	if err != nil {
+		return false
+	}
+	chain := l.chain
+	counts, err := chain.Accept(s)
+	return err == nil && !counts
+}
+
+// at returns the message at p, or a channel that is closed when the log grows.
+func (l *Log) at(p kv.Position) (events.Message, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if int(p) <= len(l.messages) {
+		m := l.messages[p-1].Message
+		return events.Message{Position: p, Data: slices.Clone(m.Data)}, nil
+	}
+	return events.Message{}, l.grown
+}
+
+func (l *Log) last() kv.Position {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return kv.Position(len(l.messages))
+}
+
+// all returns every message.
+func (l *Log) all() []Stored {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.messages)
+}

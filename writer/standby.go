@@ -1,0 +1,171 @@
+package writer
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/kv"
+	"github.com/oklog/ulid/v2"
+)
+
+// Heartbeat says that a writer leads in an epoch.
+type Heartbeat struct {
+	Writer ulid.ULID
+	Epoch  kv.Position
+}
+
+// StandbyConfig is how a Standby works.
+type StandbyConfig struct {
+	// Config is that of the sequencers it starts. Its Exclusive, Yields and From are not used.
+	Config
+
+	// Silence is for how long there must have been neither a record nor a heartbeat before the leader is taken for lost.
+	// It must be longer than the Lease of every writer, by more than their clocks can drift apart in that time.
+	Silence time.Duration
+
+	// Heartbeats are those of the database's leaders; nil if there are none.
+	Heartbeats <-chan Heartbeat
+
+	// Handicap is how much longer than others this writer waits before it leads, for instance because it leads many other
+	// databases already; nil: not at all.
+	Handicap func() time.Duration
+}
+
+// Standby follows a database's log, and leads when nobody else does.
+//
+// Leadership is for speed, and the fence in the log for safety: should two writers believe that they lead, only one of them
+// can append. But a leader answers read indexes from its lease. That is right because a standby waits for longer than the
+// lease after it has seen the last record, and then begins its epoch at exactly that place.
+type Standby struct {
+	c StandbyConfig
+}
+
+// NewStandby returns a standby, which does nothing until Run.
+func NewStandby(c StandbyConfig) *Standby {
+	c.Exclusive, c.Yields = false, true
+	return &Standby{c: c}
+}
+
+// Run stands by, leads, and stands by again, until ctx ends or the log is damaged; it returns why. Whenever it leads it runs
+// serve, with a context that ends when its reign does, and waits for it to return. When ctx ends while it leads, it
+// answers what waits and resigns, so that the next writer starts at once.
+func (s *Standby) Run(ctx context.Context, serve func(context.Context, *Sequencer)) error {
+	for {
+		from, err := s.await(ctx)
+		if err != nil {
+			return err
+		}
+		err = s.reign(ctx, from, serve)
+		switch {
+		case isDamage(err):
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && !errors.Is(err, ErrDeposed):
+			s.c.Logger.Warn("the reign has ended", "error", err)
+		}
+	}
+}
+
+// reign leads from the given end of the log on.
+func (s *Standby) reign(ctx context.Context, from kv.Position, serve func(context.Context, *Sequencer)) error {
+	c := s.c.Config
+	c.From = from
+	q := New(c)
+	defer context.AfterFunc(ctx, q.Close)()
+	reign, end := context.WithCancel(context.WithoutCancel(ctx))
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		select {
+		case <-q.Begun():
+			serve(reign, q)
+		case <-reign.Done():
+		}
+	})
+	err := q.Run(reign)
+	end()
+	serving.Wait()
+	return err
+}
+
+// checkEvery is how often a standby looks whether there is a leader.
+const checkEvery = 50 * time.Millisecond
+
+// await follows the log until it has no leader, and returns where it ends.
+func (s *Standby) await(ctx context.Context) (kv.Position, error) {
+	for {
+		following, stop := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- s.follow(following) }()
+		at, err := s.watch(ctx, ended)
+		stop()
+		if err == nil {
+			err = <-ended
+		}
+		switch {
+		case ctx.Err() != nil:
+			return 0, ctx.Err()
+		case isDamage(err):
+			return 0, err
+		}
+		if chain := s.c.Projection.Chain(); chain == at { // nothing came while the follower was stopping
+			return at.Applied, nil
+		}
+	}
+}
+
+// follow applies the log's records as they come until ctx ends or the log is damaged. A reader that fails otherwise is
+// opened again.
+func (s *Standby) follow(ctx context.Context) error {
+	for {
+		err := s.c.Projection.Follow(ctx, s.c.Log)
+		if ctx.Err() != nil || isDamage(err) {
+			return err
+		}
+		s.c.Logger.Warn("cannot follow the log; trying again", "error", err)
+		pause(ctx, retryPause)
+	}
+}
+
+// watch blocks until the database has had no leader for long enough, and returns how far the log had been read then; or
+// until the follower has ended, and returns why.
+func (s *Standby) watch(ctx context.Context, ended <-chan error) (at events.Chain, err error) {
+	ticker := time.NewTicker(checkEvery)
+	defer ticker.Stop()
+	alive := time.Now() // when the leader was last heard of, or this began
+	for {
+		select {
+		case err := <-ended:
+			return at, errors.Join(err, errStoppedFollowing)
+		case beat := <-s.c.Heartbeats:
+			if beat.Epoch >= at.Epoch {
+				alive = time.Now()
+			}
+		case <-ticker.C:
+			chain := s.c.Projection.Chain()
+			now := time.Now() // after the look: what was seen had been sent before
+			if chain != at {
+				at, alive = chain, now
+			}
+			if now.Sub(alive) >= s.wait(chain) {
+				return at, nil
+			}
+		}
+	}
+}
+
+var errStoppedFollowing = errors.New("the log is not followed any more")
+
+// wait returns how long nothing must have been heard of a leader. After a resignation, and on an empty log, there is none.
+func (s *Standby) wait(chain events.Chain) (d time.Duration) {
+	if chain.Writer != (ulid.ULID{}) {
+		d = s.c.Silence
+	}
+	if s.c.Handicap != nil {
+		d += s.c.Handicap()
+	}
+	return d
+}
