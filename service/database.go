@@ -11,9 +11,12 @@ import (
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/batch"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
 	"github.com/millpondkv/millpond/projection"
+	"github.com/millpondkv/millpond/service/wire"
+	"github.com/millpondkv/millpond/writer"
 	"github.com/nats-io/nats.go"
 	"github.com/oklog/ulid/v2"
 )
@@ -25,6 +28,7 @@ type Database struct {
 	projection *projection.Projection
 	asker      *asker
 	indexer    *indexer
+	commits    *batch.Batcher[[]byte, kv.CommitResult] // tries on their way to the leader
 	newID      func() ulid.ULID
 	now        func() kv.Millis
 	logger     *slog.Logger
@@ -51,8 +55,11 @@ func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Conf
 	}
 	d.whole, d.broke = context.WithCancelCause(context.Background())
 	d.indexer = &indexer{ask: d.askIndex}
+	d.commits = &batch.Batcher[[]byte, kv.CommitResult]{
+		Send: d.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: wire.MaxRequests, Lanes: commitLanes,
+	}
 	d.reached(end)
-	unsubscribe, err := Heartbeats(conn, log.Database(), d.logger, func(h Heartbeat) { d.reached(h.Position) })
+	unsubscribe, err := Heartbeats(conn, log.Database(), d.logger, func(h wire.Heartbeat) { d.reached(h.Position) })
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -165,6 +172,9 @@ func (d *Database) broken() error { return context.Cause(d.whole) }
 
 // wait blocks until the record at that position is applied. It fails with kv.ErrUnavailable.
 func (d *Database) wait(ctx context.Context, at kv.Position) error {
+	if d.projection.Applied() >= at {
+		return nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.whole, cancel)()
@@ -182,22 +192,34 @@ func (d *Database) ID() string { return d.log.ID() }
 
 // Read implements kvconnect.Database: a strong read.
 func (d *Database) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
+	snapshot, err := d.read(ctx, ranges, false, 0)
+	return snapshot.Entries, err
+}
+
+// read reads from one snapshot that has the record at the position least: an eventual read of what this process has by then,
+// or a strong one.
+func (d *Database) read(ctx context.Context, ranges []kv.Range, eventual bool, least kv.Position) (s projection.Snapshot, err error) {
 	if err := d.broken(); err != nil {
-		return nil, err
+		return s, err
 	}
-	index, err := d.index(ctx)
-	if err != nil {
-		return nil, err
+	at := writer.ReadIndex{Position: least}
+	if eventual {
+		at.Now = d.now()
+	} else {
+		index, err := d.index(ctx)
+		if err != nil {
+			return s, err
+		}
+		at = writer.ReadIndex{Position: max(index.Position, least), Now: index.Now}
+		d.reached(index.Position)
 	}
-	d.reached(index.Position)
-	if err := d.wait(ctx, index.Position); err != nil {
-		return nil, err
+	if err := d.wait(ctx, at.Position); err != nil {
+		return s, err
 	}
-	snapshot, err := d.projection.Read(ranges, index.Now)
-	if err != nil {
-		return nil, errStopping
+	if s, err = d.projection.Read(ranges, at.Now); err != nil {
+		return s, errStopping
 	}
-	return snapshot.Entries, nil
+	return s, nil
 }
 
 var errStopping = kv.Errorf(kv.ErrUnavailable, "The server is stopping; try again.")
