@@ -14,6 +14,7 @@ const (
 	decideTimeout  = 20 * time.Second        // of an atomic at the leader; its client has asked again long before
 	indexTimeout   = 5 * time.Second         // of a read index at the leader
 	readTimeout    = 1500 * time.Millisecond // of a read at a reader; its client asks again soon after, and should know why
+	findTimeout    = 10 * time.Second        // of finding a database at a reader, which may have to make it
 	frameAgain     = time.Second             // a watch's frame is sent again, or a sign of life asked for
 	watchSilence   = 4 * frameAgain          // then the client of a watch is lost
 )
