@@ -436,14 +436,17 @@ func TestNATSCloseLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustSet(t, db, kv.Key{"a"}, "x")
-	ended := make(chan error, 1)
+	shown, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
-		for _, err := range db.Watch(context.Background(), kv.Key{"a"}) {
+		for entries, err := range db.Watch(context.Background(), kv.Key{"a"}) {
 			if err != nil {
 				ended <- err
+				return
 			}
+			shown <- string(entries[0].Value.Data)
 		}
 	}()
+	next(t, shown) // the reader is told when a watch that it serves ends
 	if _, err := db.Get(t.Context(), kv.Key{"a"}); err != nil {
 		t.Error(err)
 	}
