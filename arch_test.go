@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 
 	// Above the line of what a server is made of: what puts it together.
 	"engine":           append([]string{"internal/natsserver", "internal/syncfile"}, servers...),
-	"service":          append([]string{"service/wire", "internal/batch"}, servers...),
+	"service":          append([]string{"service/wire", "internal/batch", "internal/near"}, servers...),
 	"service/wire":     {"kv", "internal/codec"}, // clients use it too
 	"internal/serve":   append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/syncfile"}, servers...),
 	"internal/cluster": append([]string{"service", "internal/front", "internal/config"}, servers...),
@@ -49,6 +49,7 @@ var arrows = map[string][]string{
 	"internal/config":     {},
 	"internal/ndjson":     {"kv", "kv/v8", "kv/v8/literal"},
 	"internal/natsserver": {},
+	"internal/near":       {},
 	"internal/syncfile":   {},
 	"internal/fakeserver": {"kvconnect", "kv", "kv/kvtest"}, // for tests of clients
 	"test":                {},

@@ -12,6 +12,7 @@ import (
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/internal/batch"
+	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
 	"github.com/millpondkv/millpond/projection"
@@ -51,7 +52,7 @@ func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Conf
 	l := newLeaders(p)
 	d := &Database{
 		log: log, projection: p, newID: c.NewID, now: c.Now, logger: c.Logger.With("database", log.Database()),
-		asker: &asker{conn: conn, database: log.Database(), leaders: l},
+		asker: &asker{conn: near.New(conn), database: log.Database(), leaders: l},
 	}
 	d.whole, d.broke = context.WithCancelCause(context.Background())
 	d.indexer = &indexer{ask: d.askIndex}
@@ -59,12 +60,12 @@ func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Conf
 		Send: d.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: wire.MaxRequests, Lanes: commitLanes,
 	}
 	d.reached(end)
-	unsubscribe, err := Heartbeats(conn, log.Database(), d.logger, func(h wire.Heartbeat) { d.reached(h.Position) })
+	unsubscribe, err := Heartbeats(conn, log.Database(), d.logger, d.heard)
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	working, cancel := context.WithCancel(context.Background())
-	d.stop = func() { unsubscribe(); cancel() }
+	d.stop = func() { unsubscribe(); cancel(); d.asker.conn.Close() }
 	d.work.Go(func() { l.follow(working, p) })
 	d.work.Go(func() { d.follow(working) })
 	return d, nil
@@ -75,6 +76,14 @@ func (d *Database) close() error {
 	d.stop()
 	d.work.Wait()
 	return d.projection.Close()
+}
+
+// heard takes a heartbeat.
+func (d *Database) heard(h wire.Heartbeat) {
+	d.reached(h.Position)
+	if h.Writer == d.asker.leaders.now().writer {
+		d.asker.conn.Want(h.Server)
+	}
 }
 
 // reached notes that the log has this position.

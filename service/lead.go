@@ -68,7 +68,9 @@ func (s *reigning) beat(ctx context.Context) {
 	for {
 		if s.Leader.Leading() {
 			chain := s.Chain()
-			h := wire.Heartbeat{Writer: s.Writer, Epoch: chain.Epoch, Position: chain.Applied, Process: s.Process}
+			h := wire.Heartbeat{
+				Writer: s.Writer, Epoch: chain.Epoch, Position: chain.Applied, Process: s.Process, Server: s.conn.ConnectedServerName(),
+			}
 			if err := s.conn.Publish(wire.HeartbeatSubject(s.Database), h.Encode()); err != nil {
 				s.Logger.Debug("could not send a heartbeat", "error", err)
 			}

@@ -15,9 +15,10 @@ type Heartbeat struct {
 	Epoch    kv.Position
 	Position kv.Position // the last that it has applied
 	Process  string      // its name, for people
+	Server   string      // the name of the NATS server that it is connected to
 }
 
-// maxName bounds the name of a process, in bytes.
+// maxName bounds the name of a process or server, in bytes.
 const maxName = 256
 
 // Encode returns the message.
@@ -25,7 +26,8 @@ func (h *Heartbeat) Encode() []byte {
 	b := append(begin(kindHeartbeat, 64), h.Writer[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(h.Epoch))
 	b = binary.BigEndian.AppendUint64(b, uint64(h.Position))
-	return codec.AppendBytes(b, h.Process[:min(len(h.Process), maxName)])
+	b = codec.AppendBytes(b, h.Process[:min(len(h.Process), maxName)])
+	return codec.AppendBytes(b, h.Server[:min(len(h.Server), maxName)])
 }
 
 // DecodeHeartbeat reads the message.
@@ -37,6 +39,7 @@ func DecodeHeartbeat(data []byte) (h Heartbeat, err error) {
 	h.Writer = ulid.ULID(d.Take(len(h.Writer)))
 	h.Epoch, h.Position = kv.Position(d.Uint64()), kv.Position(d.Uint64())
 	h.Process = string(d.Take(int(d.Uvarint(maxName))))
+	h.Server = string(d.Take(int(d.Uvarint(maxName))))
 	d.Want(h.Epoch <= math.MaxInt64 && h.Position <= math.MaxInt64)
 	return h, d.end()
 }

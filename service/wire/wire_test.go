@@ -139,7 +139,7 @@ func TestIndexReplies(t *testing.T) {
 }
 
 func TestHeartbeatRoundTrip(t *testing.T) {
-	want := Heartbeat{Writer: ulid.ULID{7}, Epoch: 3, Position: 9, Process: "kvwriter here 1"}
+	want := Heartbeat{Writer: ulid.ULID{7}, Epoch: 3, Position: 9, Process: "kvwriter here 1", Server: "n1"}
 	if got, err := DecodeHeartbeat(want.Encode()); got != want || err != nil {
 		t.Errorf("got %v, %v; want %v", got, err, want)
 	}
