@@ -28,8 +28,9 @@ const (
 	againAfter        = 50 * time.Millisecond  // between tries of a commit, if no other leader is known before
 	leaderForgotten   = 5 * time.Second        // ten heartbeats: others lead by then, and what was seen last may be too old for a try
 	natsWatchSilence  = 10 * time.Second       // without a frame or a sign of life, which come every 4 s
-	lanes             = 4                      // messages in flight of each kind; what comes meanwhile goes together
-	mostCommitBytes   = 256 << 10              // of the commits in one message
+	commitLanes       = 1                      // messages with commits in flight: the leader has one record in flight, and more in it are faster
+	readLanes         = 4                      // messages with reads in flight, so that a large answer does not hold up all others
+	mostCommitBytes   = 700 << 10              // of the commits in one message: somewhat less than a record holds
 )
 
 // natsTransport is the transport over NATS: reads and watches are asked of one of all readers, commits of the leader.
@@ -121,12 +122,12 @@ func newNATSTransport(conn *nats.Conn, database string, o options) *natsTranspor
 	}
 	t.closed, t.close = context.WithCancel(context.Background())
 	t.commits = &batch.Batcher[[]byte, kv.CommitResult]{
-		Send: t.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: wire.MaxRequests, Lanes: lanes,
+		Send: t.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: wire.MaxRequests, Lanes: commitLanes,
 	}
 	for c := range t.reads {
 		t.reads[c] = &batch.Batcher[readQuestion, readAnswer]{
 			Send: func(questions []*readRequest) { t.sendReads(Consistency(c), questions) },
-			Size: func(q *readQuestion) int { return q.entries }, Most: wire.MaxEntries, Count: wire.MaxRequests, Lanes: lanes,
+			Size: func(q *readQuestion) int { return q.entries }, Most: wire.MaxEntries, Count: wire.MaxRequests, Lanes: readLanes,
 		}
 	}
 	return t

@@ -64,11 +64,10 @@ func (d *Database) askCommit(ctx context.Context, request *wire.CommitRequest) (
 	return result, err
 }
 
-// The bounds of the commits that a reader sends in one message, and of the messages in flight. A message must hold the largest
-// atomic.
+// The bounds of the commits that a reader sends to the leader.
 const (
-	mostCommitBytes = 256 << 10
-	commitLanes     = 4
+	mostCommitBytes = 700 << 10 // in one message: somewhat less than a record holds
+	commitLanes     = 1         // messages in flight: the leader has one record in flight, and more in it are faster
 )
 
 type commitRequest = batch.Request[[]byte, kv.CommitResult]

@@ -84,12 +84,27 @@ func (b *Batcher[Q, A]) leave(r *Request[Q, A]) (sent bool) {
 // fly makes one flight after the other until nobody waits.
 func (b *Batcher[Q, A]) fly() {
 	for {
-		runtime.Gosched() // those that were woken together ask first, and leave together
+		b.gather()
 		batch := b.depart()
 		if len(batch) == 0 {
 			return
 		}
 		b.Send(batch)
+	}
+}
+
+// gather lets goroutines run that are ready to, for as long as that brings more questions: those that were woken together, by
+// the answer to what they had asked together, leave together again. It does not wait for anybody.
+func (b *Batcher[Q, A]) gather() {
+	for before := -1; ; {
+		b.mu.Lock()
+		n := len(b.waiting)
+		b.mu.Unlock()
+		if n == before || n >= b.Count {
+			return
+		}
+		before = n
+		runtime.Gosched()
 	}
 }
 
