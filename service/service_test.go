@@ -81,8 +81,8 @@ func (r *rig) writers() (stop func()) {
 	return stop
 }
 
-// reader returns the replica that a reader process has of the database "default".
-func (r *rig) reader() *Database {
+// databases returns those of a reader process.
+func (r *rig) databases() *Databases {
 	r.t.Helper()
 	databases, err := OpenDatabases(r.connect(), Config{
 		Create: true, Replicas: 1, Process: "r", Now: r.clock, NewID: randomID, Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
@@ -91,7 +91,13 @@ func (r *rig) reader() *Database {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { databases.Close() })
-	d, err := databases.find(r.t.Context(), "default", true)
+	return databases
+}
+
+// reader returns the replica that a reader process has of the database "default".
+func (r *rig) reader() *Database {
+	r.t.Helper()
+	d, err := r.databases().find(r.t.Context(), "default", true)
 	if err != nil {
 		r.t.Fatal(err)
 	}

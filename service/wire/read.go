@@ -47,10 +47,13 @@ func EncodeRanges(ranges []kv.Range) []byte {
 	return b
 }
 
+// mostItems bounds the ranges of a read and the keys of a watch that are decoded, to be told that there are too many.
+const mostItems = 1000
+
 // DecodeRanges reads a member. The ranges need not be valid.
 func DecodeRanges(member []byte) ([]kv.Range, error) {
 	d := newDecoder(member)
-	ranges := make([]kv.Range, d.Count(2, math.MaxInt32))
+	ranges := make([]kv.Range, d.Count(2, mostItems))
 	for i := range ranges {
 		r := &ranges[i]
 		flags := d.Byte()

@@ -30,7 +30,7 @@ func DecodeWatch(data []byte) (*Watch, error) {
 		return nil, err
 	}
 	w := &Watch{Least: kv.Position(d.Uint64())}
-	w.Keys = make([]kv.EncodedKey, d.Count(1, maxMessage))
+	w.Keys = make([]kv.EncodedKey, d.Count(1, mostItems))
 	for i := range w.Keys {
 		w.Keys[i] = d.Key()
 	}

@@ -90,6 +90,30 @@ func TestCommitRoundTrip(t *testing.T) {
 	})
 }
 
+// A message of many commits, and the reply to it, keep each member as it is; a reply to fewer or more requests is none.
+func TestCommitsRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		members := rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 1, 50), 1, 20).Draw(t, "members")
+		got, err := DecodeCommits(EncodeCommits(members))
+		if diff := cmp.Diff(got, members); diff != "" || err != nil {
+			t.Errorf("%v: got (-), want (+):\n%s", err, diff)
+		}
+		reply := EncodeCommitReplies(members)
+		got, err = DecodeCommitReplies(reply, len(members))
+		if diff := cmp.Diff(got, members); diff != "" || err != nil {
+			t.Errorf("%v: got (-), want (+):\n%s", err, diff)
+		}
+		for _, n := range []int{len(members) - 1, len(members) + 1} {
+			if _, err := DecodeCommitReplies(reply, n); !errors.Is(err, kv.ErrUnknownOutcome) {
+				t.Errorf("%d replies to %d requests: %v; want ErrUnknownOutcome", len(members), n, err)
+			}
+		}
+	})
+	if _, err := DecodeCommitReplies(EncodeCommitRefusal(kv.Invalidf("newer")), 3); !errors.Is(err, kv.ErrInvalid) {
+		t.Errorf("a refusal of the whole message: %v; want ErrInvalid", err)
+	}
+}
+
 // Every outcome of a commit comes back as it was, with its kind and sentence if it is an error.
 func TestCommitReplies(t *testing.T) {
 	for _, want := range []kv.CommitResult{
