@@ -38,12 +38,12 @@ type Database struct {
 }
 
 // openDatabase follows the log from its start. It does not wait until the replica has caught up.
-func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Config) (*Database, error) {
+func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Config, foreign func(kv.Position)) (*Database, error) {
 	_, end, err := log.Bounds(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := projection.New(projection.Options{})
+	p := projection.New(projection.Options{Foreign: foreign})
 	l := newLeaders(p)
 	d := &Database{
 		log: log, projection: p, newID: c.NewID, now: c.Now, logger: c.Logger.With("database", log.Database()),

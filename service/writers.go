@@ -39,6 +39,7 @@ type Writers struct {
 	js      jetstream.JetStream
 	config  WritersConfig
 	metrics *writerMetrics
+	foreign foreignMessages
 	leading atomic.Int64 // databases
 
 	mu     sync.Mutex
@@ -66,7 +67,7 @@ func NewWriters(conn *nats.Conn, c WritersConfig) (*Writers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	w := &Writers{conn: conn, js: js, config: c, known: map[string]*standing{}}
+	w := &Writers{conn: conn, js: js, config: c, foreign: newForeignMessages(c.Registry, c.Logger), known: map[string]*standing{}}
 	w.metrics = newWriterMetrics(c.Registry, func() float64 { return float64(w.leading.Load()) })
 	return w, nil
 }
@@ -177,17 +178,13 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 		return err
 	}
 	defer stop()
-	p := projection.New(projection.Options{})
+	p := projection.New(projection.Options{Foreign: w.foreign.of(name)})
 	defer p.Close()
 	s.projection.Store(p)
 	observer := w.metrics.observe(name, p)
 	defer observer.forget()
-	lease := w.config.Lease
-	if w.config.QuorumReads {
-		lease = 0
-	}
 	standby := writer.NewStandby(writer.StandbyConfig{
-		Config:  writer.Config{Log: log, Projection: p, Now: w.config.Now, NewID: w.config.NewID, Logger: logger, Metrics: observer, Lease: lease},
+		Config:  writer.Config{Log: log, Projection: p, Now: w.config.Now, NewID: w.config.NewID, Logger: logger, Metrics: observer, Lease: w.config.Lease, Quorum: w.config.QuorumReads},
 		Silence: w.config.Lease + w.config.Lease/4, Heartbeats: heartbeats, Handicap: w.handicap,
 	})
 	return standby.Run(ctx, func(reign context.Context, q *writer.Sequencer) {

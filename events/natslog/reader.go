@@ -3,10 +3,12 @@ package natslog
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/kv"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -85,7 +87,14 @@ func (r *reader) Next(ctx context.Context) (events.Message, error) {
 	if err != nil {
 		return events.Message{}, fmt.Errorf("read the log of %q: %w", r.database, err)
 	}
-	return events.Message{Position: kv.Position(about.Sequence.Stream), Data: d.msg.Data()}, nil
+	at := kv.Position(about.Sequence.Stream)
+	return events.Message{Position: at, Data: d.msg.Data(), Foreign: foreign(d.msg.Headers(), at)}, nil
+}
+
+// foreign reports whether the message at that position was not published by Append: it does not have the expectation of
+// Append's fence, which JetStream keeps with the message and which can hold nowhere else.
+func foreign(h nats.Header, at kv.Position) bool {
+	return h.Get(jetstream.ExpectedLastSeqHeader) != strconv.FormatUint(uint64(at)-1, 10)
 }
 
 func (r *reader) Close() {
