@@ -61,7 +61,7 @@ func (p *place) database() *Database {
 
 // OpenDatabases returns the databases of a NATS cluster; none is open yet.
 func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
-	js, err := jetstream.New(conn)
+	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(apiTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}

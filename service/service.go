@@ -31,4 +31,5 @@ const (
 	againAfter     = 50 * time.Millisecond  // between tries, if no new leader is known before
 	decideTimeout  = 20 * time.Second       // of an atomic at the leader; its client has asked again long before
 	indexTimeout   = 5 * time.Second        // of a read index at the leader
+	apiTimeout     = 2 * time.Second        // of a request to JetStream: who has nothing to answer by says nothing, and is asked again
 )

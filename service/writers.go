@@ -63,7 +63,7 @@ func (s *standing) chain() (c events.Chain) {
 
 // NewWriters returns the writers, which do nothing until Run.
 func NewWriters(conn *nats.Conn, c WritersConfig) (*Writers, error) {
-	js, err := jetstream.New(conn)
+	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(apiTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
@@ -73,8 +73,7 @@ func NewWriters(conn *nats.Conn, c WritersConfig) (*Writers, error) {
 }
 
 const (
-	listEvery    = time.Second // look for new databases: a first write to one waits for it
-	listTimeout  = 5 * time.Second
+	listEvery    = time.Second           // look for new databases: a first write to one waits for it
 	handicapEach = 50 * time.Millisecond // for each database that this process leads: so they spread
 	mostHandicap = time.Second
 	drainBound   = 20 * time.Second // for handing the databases over at the end
@@ -116,7 +115,7 @@ func (w *Writers) Run(ctx context.Context) error {
 }
 
 func (w *Writers) list(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	names, err := natslog.List(ctx, w.js)
 	if err != nil {
@@ -160,7 +159,7 @@ func (w *Writers) end(ctx context.Context, name string, err error) {
 
 // standBy stands by for one database, and leads it at times, until ctx ends or the log is damaged.
 func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
-	opening, cancel := context.WithTimeout(ctx, listTimeout)
+	opening, cancel := context.WithTimeout(ctx, apiTimeout)
 	log, err := natslog.Open(opening, w.js, name)
 	cancel()
 	if err != nil {

@@ -85,7 +85,7 @@ func (s *Sequencer) deposed() bool {
 
 // catchUp applies what the log has. The bounds are a hint only; the epoch record's fence is what makes sure.
 func (s *Sequencer) catchUp(ctx context.Context) error {
-	asking, cancel := context.WithTimeout(ctx, appendTimeout)
+	asking, cancel := context.WithTimeout(ctx, boundsTimeout)
 	_, last, err := s.c.Log.Bounds(asking)
 	cancel()
 	if err != nil {

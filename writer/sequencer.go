@@ -61,7 +61,8 @@ type Metrics interface {
 const (
 	maxWaiting      = 1 << 16                // requests; a client that is refused here tries again
 	maxWaitingBytes = 256 << 20              // of their keys and values: a quarter of a second of the log's best
-	appendTimeout   = 5 * time.Second        // then the outcome is unknown and a new epoch finds out
+	appendTimeout   = 2 * time.Second        // then the outcome is unknown and a new epoch finds out
+	boundsTimeout   = time.Second            // for asking where the log ends; whoever was asked may be lost
 	catchUpTimeout  = time.Minute            // for reading on before a new epoch; then another try reads on from there
 	retryPause      = 200 * time.Millisecond // between tries to begin an epoch on a log that does not answer
 	expiryDelay     = time.Second            // after an expiry, before an idle database records it
