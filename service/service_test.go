@@ -61,9 +61,15 @@ func randomID() ulid.ULID { return ulid.MustNew(ulid.Now(), rand.Reader) }
 // writers runs the writers of a process until stop is called.
 func (r *rig) writers() (stop func()) {
 	r.t.Helper()
-	w, err := NewWriters(r.connect(), WritersConfig{
+	_, stop = r.runWriters(WritersConfig{
 		Lease: time.Second, Now: r.clock, NewID: randomID, Process: "w", Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 	})
+	return stop
+}
+
+func (r *rig) runWriters(c WritersConfig) (w *Writers, stop func()) {
+	r.t.Helper()
+	w, err := NewWriters(r.connect(), c)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -77,7 +83,7 @@ func (r *rig) writers() (stop func()) {
 	}()
 	stop = func() { cancel(); <-ended }
 	r.t.Cleanup(stop)
-	return stop
+	return w, stop
 }
 
 // reader returns the replica that a reader process has of the database "default".

@@ -31,6 +31,9 @@ type WritersConfig struct {
 	Process     string
 	Logger      *slog.Logger
 	Registry    prometheus.Registerer
+
+	// BalanceEvery is how often databases are handed over to writers that lead fewer; 0 means 10 s.
+	BalanceEvery time.Duration
 }
 
 // Writers stands by for the databases of a NATS cluster, and leads those that nobody else leads.
@@ -51,6 +54,7 @@ type Writers struct {
 type standing struct {
 	projection atomic.Pointer[projection.Projection] // nil before the log is open
 	leading    atomic.Bool
+	yield      chan struct{}
 	failure    error // why nobody stands by any more; guarded by the lock of Writers
 }
 
@@ -63,6 +67,9 @@ func (s *standing) chain() (c events.Chain) {
 
 // NewWriters returns the writers, which do nothing until Run.
 func NewWriters(conn *nats.Conn, c WritersConfig) (*Writers, error) {
+	if c.BalanceEvery == 0 {
+		c.BalanceEvery = balanceEvery
+	}
 	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(apiTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
@@ -87,6 +94,7 @@ func (w *Writers) Run(ctx context.Context) error {
 	}
 	defer stop()
 	var standbys sync.WaitGroup
+	standbys.Go(func() { w.balance(ctx) })
 	ticker := time.NewTicker(listEvery)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
@@ -137,7 +145,7 @@ func (w *Writers) begin(name string) *standing {
 	if w.known[name] != nil {
 		return nil
 	}
-	w.known[name] = new(standing)
+	w.known[name] = &standing{yield: make(chan struct{})}
 	return w.known[name]
 }
 
@@ -184,7 +192,7 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 	defer observer.forget()
 	standby := writer.NewStandby(writer.StandbyConfig{
 		Config:  writer.Config{Log: log, Projection: p, Now: w.config.Now, NewID: w.config.NewID, Logger: logger, Metrics: observer, Lease: w.config.Lease, Quorum: w.config.QuorumReads},
-		Silence: w.config.Lease + w.config.Lease/4, Heartbeats: heartbeats, Handicap: w.handicap,
+		Silence: w.config.Lease + w.config.Lease/4, Heartbeats: heartbeats, Yield: s.yield, Handicap: w.handicap,
 	})
 	return standby.Run(ctx, func(reign context.Context, q *writer.Sequencer) {
 		w.leads(s, 1)
