@@ -200,6 +200,19 @@ func (d *Database) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, e
 	return snapshot.Entries, nil
 }
 
+// ReadEventual implements kvconnect.EventualReader: it reads what this replica has applied, also while nobody leads or the log
+// cannot be reached.
+func (d *Database) ReadEventual(_ context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
+	if err := d.broken(); err != nil {
+		return nil, err
+	}
+	snapshot, err := d.projection.Read(ranges, d.now())
+	if err != nil {
+		return nil, errStopping
+	}
+	return snapshot.Entries, nil
+}
+
 var errStopping = kv.Errorf(kv.ErrUnavailable, "The server is stopping; try again.")
 
 // Watch implements kvconnect.Database: it shows what this replica has applied.
