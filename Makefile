@@ -20,6 +20,7 @@ build: ## bin/millpond
 
 test: tools lint race-compiler ## everything: formatting, vet, staticcheck, all tests with the race detector (RACE= without)
 	MILLPOND_DENO=$(DENO) go test $(RACE) -timeout 12m ./...
+	go test ./test/sim -run TestSim -seeds 1000
 
 lint: ## gofmt, go vet, staticcheck, go.mod
 	@unformatted=$$(gofmt -s -l .); test -z "$$unformatted" || { echo "run gofmt -s -w on:"; echo "$$unformatted"; exit 1; }

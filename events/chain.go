@@ -22,7 +22,7 @@ type Chain struct {
 //
 // A record counts if it belongs to the current epoch and its previous hash is that of the last record that counted. A
 // record of an older epoch is void for ever: its sequencer had been replaced when it was stored. So is an epoch record
-// that does not continue the chain: its writer had not read to the end.
+// that does not continue the chain: its writer had not read to the end. So is a foreign message.
 //
 // Everything else is an error, and leaves the chain where it was: ErrGap if the record is not at the next position,
 // ErrDiverged if it continues another history than the one that was read.
@@ -34,6 +34,8 @@ func (c *Chain) Accept(s Sealed) (counts bool, err error) {
 	}
 	continues := r.Epoch == c.Epoch && r.Previous == c.Hash
 	switch {
+	case r.Kind == KindForeign:
+		// void
 	case continues && (r.Kind == KindEpoch || c.Epoch != 0):
 		c.Counted, c.Hash = s.Position, s.Hash
 		c.Time = max(c.Time, r.Time)

@@ -121,3 +121,29 @@ func TestLogTimeNeverGoesBack(t *testing.T) {
 		t.Errorf("log time = %d; want 500", h.chain.Time)
 	}
 }
+
+// A message that nobody appended under the fence takes up its position and changes nothing, whatever it holds, also before
+// the first epoch.
+func TestForeignIsVoid(t *testing.T) {
+	h := &history{t: t}
+	for _, data := range [][]byte{nil, []byte("no record"), h.epoch().Encode()} {
+		before := h.chain
+		s, err := Open(Message{Position: before.Applied + 1, Data: data, Foreign: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if counts, err := h.chain.Accept(s); counts || err != nil {
+			t.Errorf("foreign %q: counts %v, %v; want it void", data, counts, err)
+		}
+		before.Applied++
+		if h.chain != before {
+			t.Errorf("the chain became %+v; want %+v", h.chain, before)
+		}
+		if before.Epoch == 0 {
+			h.accept(h.epoch())
+		}
+	}
+	if !h.accept(h.commits()) {
+		t.Error("a record after foreign messages is void; want it to count")
+	}
+}

@@ -24,6 +24,7 @@ const MaxCommits = 1 << 16
 type Kind uint8
 
 const (
+	KindForeign Kind = 0 // no record at all: a message that nobody appended under the fence. It is void, and never encoded
 	KindCommits Kind = 1 // a group of commits; an empty group moves log time on
 	KindEpoch   Kind = 2 // ends an epoch and begins the next, numbered by this record's position
 )
@@ -62,6 +63,7 @@ type Effect struct {
 type Message struct {
 	Position kv.Position
 	Data     []byte
+	Foreign  bool // it came into the log without Append: whatever it says, it is no record
 }
 
 // Sealed is a decoded record in its place in the log.
@@ -72,8 +74,11 @@ type Sealed struct {
 	Record   *Record
 }
 
-// Open decodes a message. It fails with ErrCorrupt or ErrNewerFormat.
+// Open decodes a message. It fails with ErrCorrupt or ErrNewerFormat. Of a foreign message nothing is decoded.
 func Open(m Message) (Sealed, error) {
+	if m.Foreign {
+		return Sealed{Position: m.Position, Size: len(m.Data), Record: &Record{Kind: KindForeign}}, nil
+	}
 	r, err := Decode(m.Data)
 	if err != nil {
 		return Sealed{}, &RecordError{Position: m.Position, Err: err}

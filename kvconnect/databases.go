@@ -38,6 +38,12 @@ type Database interface {
 	Watch(keys []kv.EncodedKey) Watch
 }
 
+// EventualReader is a Database that also answers reads from what this process has, without asking anybody.
+type EventualReader interface {
+	// ReadEventual is Read, but the snapshot may be behind, and expiry is by the clock of this process. It does not block.
+	ReadEventual(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error)
+}
+
 // Watch is a running watch, used by one goroutine.
 type Watch interface {
 	// Next returns the entries of all keys, in the keys' order, from one snapshot (an absent key's entry does not

@@ -35,13 +35,16 @@ func (w *pieceWriter) flush() {
 	w.piece = w.piece[:0]
 }
 
-// writeReadOutput sends a SnapshotReadOutput with these ranges.
-func writeReadOutput(to http.ResponseWriter, ranges [][]kv.Entry) {
+// writeReadOutput sends a SnapshotReadOutput with these ranges, of a strong read or an eventual one.
+func writeReadOutput(to http.ResponseWriter, ranges [][]kv.Entry, strong bool) {
 	size := 0
 	for _, entries := range ranges {
 		size += fieldSize(readOutputRanges, rangeOutputSize(entries))
 	}
-	size += 2 + 2 // strong, status
+	size += 2 // status
+	if strong {
+		size += 2
+	}
 	begin(to, size)
 	buffer := pieces.Get().(*[]byte)
 	w := &pieceWriter{to: to, piece: (*buffer)[:0]}
@@ -52,7 +55,9 @@ func writeReadOutput(to http.ResponseWriter, ranges [][]kv.Entry) {
 			w.entry(&entries[i])
 		}
 	}
-	w.piece = appendNumber(w.piece, readOutputStrong, 1)
+	if strong {
+		w.piece = appendNumber(w.piece, readOutputStrong, 1)
+	}
 	w.piece = appendNumber(w.piece, readOutputStatus, statusReadSuccess)
 	w.flush()
 	*buffer = w.piece

@@ -13,6 +13,7 @@ import (
 // fakeDatabases is a set of databases, or the error that it fails with.
 type fakeDatabases struct {
 	databases map[string]*fakeDatabase
+	eventual  *eventualDatabase // the one that is found, if set
 	err       error
 	creates   bool // absent ones, when asked to; not for concurrent requests
 }
@@ -20,6 +21,9 @@ type fakeDatabases struct {
 func (f *fakeDatabases) Database(_ context.Context, name string, create bool) (kvconnect.Database, error) {
 	if f.err != nil {
 		return nil, f.err
+	}
+	if f.eventual != nil {
+		return f.eventual, nil
 	}
 	if db, ok := f.databases[name]; ok {
 		return db, nil
@@ -47,6 +51,16 @@ type fakeDatabase struct {
 
 func newFakeDatabase(id string) *fakeDatabase {
 	return &fakeDatabase{id: id, model: kvtest.New(), changed: make(chan struct{})}
+}
+
+// eventualDatabase has a snapshot for eventual reads that stays as it is.
+type eventualDatabase struct {
+	*fakeDatabase
+	old [][]kv.Entry
+}
+
+func (f *eventualDatabase) ReadEventual(context.Context, []kv.Range) ([][]kv.Entry, error) {
+	return f.old, nil
 }
 
 func (f *fakeDatabase) ID() string { return f.id }

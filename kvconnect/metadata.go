@@ -60,7 +60,7 @@ func (s *Server) metadata(w *reply, r *http.Request, name string) error {
 	out, err := json.Marshal(metadataReply{
 		Version:    version,
 		DatabaseID: db.ID(),
-		Endpoints:  []metadataEndpoint{{URL: url, Consistency: "strong"}},
+		Endpoints:  s.endpoints(url),
 		Token:      token,
 		ExpiresAt:  expiresAt.UTC().Format(time.RFC3339),
 	})
@@ -72,6 +72,16 @@ func (s *Server) metadata(w *reply, r *http.Request, name string) error {
 	h.Set("Content-Length", strconv.Itoa(len(out)))
 	w.Write(out)
 	return nil
+}
+
+// endpoints lists the ways to a database. Deno uses the first strong one for everything; Node and Python turn with eventual
+// reads, and Node with watches, to the eventual one.
+func (s *Server) endpoints(url string) []metadataEndpoint {
+	list := []metadataEndpoint{{URL: url, Consistency: "strong"}}
+	if s.config.Eventual {
+		list = append(list, metadataEndpoint{URL: url + "/" + eventualPath, Consistency: "eventual"})
+	}
+	return list
 }
 
 // negotiate returns the highest protocol version that both sides know.

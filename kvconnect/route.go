@@ -28,25 +28,35 @@ func ValidName(name string) bool { return kv.ValidDatabaseName(name) }
 type route struct {
 	database string
 	endpoint Endpoint
+	eventual bool // below the path of eventual reads
 }
+
+// eventualPath is below a database's data path: an endpoint of its own, for clients that are content with eventual reads.
+const eventualPath = "eventual"
 
 // parseRoute reads a path. It never asks for a redirect to a tidier one: Deno does not follow redirects.
 func parseRoute(path string) (route, error) {
 	none := route{endpoint: EndpointNone}
 	path, rooted := strings.CutPrefix(path, "/")
 	if path == "" {
-		return route{DefaultDatabase, EndpointMetadata}, nil
+		return route{database: DefaultDatabase, endpoint: EndpointMetadata}, nil
 	}
 	name, tail, _ := strings.Cut(path, "/")
 	if !rooted || !ValidName(name) {
 		return none, failure(http.StatusNotFound,
 			"there is no database %.80q: a name is 1 to %d of a-z, 0-9, _ and -", name, kv.MaxDatabaseName)
 	}
+	if below, ok := strings.CutPrefix(tail, eventualPath+"/"); ok {
+		switch e := Endpoint(below); e {
+		case EndpointSnapshotRead, EndpointWatch:
+			return route{database: name, endpoint: e, eventual: true}, nil
+		}
+	}
 	switch e := Endpoint(tail); e {
 	case "":
-		return route{name, EndpointMetadata}, nil
+		return route{database: name, endpoint: EndpointMetadata}, nil
 	case EndpointSnapshotRead, EndpointAtomicWrite, EndpointWatch:
-		return route{name, e}, nil
+		return route{database: name, endpoint: e}, nil
 	}
 	return none, failure(http.StatusNotFound,
 		"there is no endpoint %.80q: a database has snapshot_read, atomic_write and watch", tail)

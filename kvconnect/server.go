@@ -27,6 +27,9 @@ type Config struct {
 	// One such key or value makes every read that returns it throw in Deno.
 	Raw bool
 
+	// Eventual offers clients an endpoint for eventual reads too. Then every Database is an EventualReader.
+	Eventual bool
+
 	// RequestTimeout bounds a metadata exchange, a read and an atomic write, from the end of its body.
 	// A read that takes longer is answered with 503 and an atomic write with its unknown outcome. 0 means 30 seconds.
 	RequestTimeout time.Duration
@@ -113,7 +116,7 @@ func (s *Server) serve(w *reply, r *http.Request, to route) (err error) {
 	case EndpointMetadata:
 		return s.metadata(w, r, to.database)
 	case EndpointSnapshotRead:
-		return s.snapshotRead(w, r, to.database)
+		return s.snapshotRead(w, r, to)
 	case EndpointAtomicWrite:
 		return s.atomicWrite(w, r, to.database)
 	default:

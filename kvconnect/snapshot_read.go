@@ -8,7 +8,7 @@ import (
 )
 
 // snapshotRead answers POST /<name>/snapshot_read: ranges of entries from one snapshot.
-func (s *Server) snapshotRead(w *reply, r *http.Request, name string) error {
+func (s *Server) snapshotRead(w *reply, r *http.Request, to route) error {
 	id, body, err := s.receive(r)
 	if err != nil {
 		return err
@@ -22,14 +22,22 @@ func (s *Server) snapshotRead(w *reply, r *http.Request, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.config.RequestTimeout)
 	defer cancel()
-	db, err := s.database(ctx, name, id)
+	db, err := s.database(ctx, to.database, id)
 	if err != nil {
 		return err
 	}
-	entries, err := db.Read(ctx, ranges)
+	read := db.Read
+	if to.eventual {
+		eventual, ok := db.(EventualReader)
+		if !ok {
+			return failure(http.StatusNotFound, "this server has no endpoint for eventual reads; use snapshot_read of the database itself")
+		}
+		read = eventual.ReadEventual
+	}
+	entries, err := read(ctx, ranges)
 	if err != nil {
 		return late(ctx, err)
 	}
-	writeReadOutput(w, entries)
+	writeReadOutput(w, entries, !to.eventual)
 	return nil
 }

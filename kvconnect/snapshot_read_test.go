@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/kvconnect"
 	pb "github.com/millpondkv/millpond/kvconnect/datapath"
 )
 
@@ -150,4 +151,28 @@ func TestSnapshotReadDatabaseErrors(t *testing.T) {
 			t.Errorf("%v: the client got %q, the log %q", test.err, w.Body, s.log)
 		}
 	}
+}
+
+// With eventual reads, clients are told of an endpoint for them; its answers say that they are not strong. Without, or for
+// writes, there is no such endpoint.
+func TestEventualRead(t *testing.T) {
+	s := newTestServer(t, func(c *kvconnect.Config) { c.Eventual = true })
+	endpoints := s.exchange(t, "/").Endpoints
+	if len(endpoints) != 2 || endpoints[1].URL != "default/eventual" || endpoints[1].Consistency != "eventual" {
+		t.Errorf("got the endpoints %v", endpoints)
+	}
+	read := &pb.SnapshotRead{Ranges: []*pb.ReadRange{{Start: key("a"), End: append(key("a"), 0), Limit: 1}}}
+	wantError(t, s.post(t, "eventual/snapshot_read", read), 404, "no endpoint for eventual reads")
+	s.databases.eventual = &eventualDatabase{fakeDatabase: newFakeDatabase(databaseID), old: [][]kv.Entry{{{
+		Key: kv.EncodedKey(key("a")), Value: kv.Value{Encoding: kv.EncodingBytes, Data: []byte("old")}, Versionstamp: kv.NewVersionstamp(1, 0),
+	}}}}
+	var got pb.SnapshotReadOutput
+	unmarshal(t, s.post(t, "eventual/snapshot_read", read), &got)
+	want := &pb.SnapshotReadOutput{
+		Ranges: []*pb.ReadRangeOutput{{Values: []*pb.KvEntry{entry(key("a"), "old", 1)}}}, Status: pb.SnapshotReadStatus_SR_SUCCESS,
+	}
+	if diff := cmp.Diff(want, &got, protocmp.Transform()); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	wantError(t, s.post(t, "eventual/atomic_write", &pb.AtomicWrite{}), 404, "no endpoint")
 }

@@ -177,10 +177,10 @@ func FuzzEncode(f *testing.F) {
 			values = append(values, &pb.KvEntry{Key: key, Value: value, Encoding: pb.ValueEncoding(e.Value.Encoding), Versionstamp: e.Versionstamp[:]})
 		}
 
-		w := httptest.NewRecorder()
-		writeReadOutput(w, [][]kv.Entry{entries, nil})
+		w, strong := httptest.NewRecorder(), position%2 == 0
+		writeReadOutput(w, [][]kv.Entry{entries, nil}, strong)
 		sameMessage(t, w.Body.Bytes(), new(pb.SnapshotReadOutput), &pb.SnapshotReadOutput{
-			Ranges: []*pb.ReadRangeOutput{{Values: values}, {}}, ReadIsStronglyConsistent: true, Status: 1})
+			Ranges: []*pb.ReadRangeOutput{{Values: values}, {}}, ReadIsStronglyConsistent: strong, Status: 1})
 		if got := w.Header().Get("Content-Length"); got != strconv.Itoa(w.Body.Len()) {
 			t.Errorf("got Content-Length %s for %d bytes", got, w.Body.Len())
 		}

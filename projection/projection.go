@@ -32,6 +32,7 @@ type Projection struct {
 	applied waiters
 	watches watches
 	broken  atomic.Pointer[error] // why nothing can be applied any more; nil if all is well
+	foreign func(kv.Position)     // see Options
 }
 
 // Options bounds what a projection keeps.
@@ -41,6 +42,10 @@ type Options struct {
 	// minutes.
 	RecentCommits int
 	RecentTime    kv.Millis
+
+	// Foreign is told of each message that was passed over because it is no record (events.KindForeign), by the goroutine
+	// that applies; nil: nobody is told.
+	Foreign func(at kv.Position)
 }
 
 const (
@@ -58,6 +63,10 @@ func New(o Options) *Projection {
 		entries:  db,
 		expiries: btree.NewBTreeGOptions(expiry.before, btree.Options{NoLocks: true}),
 		recent:   newRecentCommits(o),
+		foreign:  o.Foreign,
+	}
+	if p.foreign == nil {
+		p.foreign = func(kv.Position) {}
 	}
 	p.watches.byKey = map[kv.EncodedKey]map[*Watch]struct{}{}
 	return p
@@ -99,6 +108,7 @@ func (p *Projection) applyAtOnce(records []events.Sealed) error {
 	}
 	var refused error
 	var evicted []kv.EncodedKey
+	var foreign []kv.Position
 	err := p.entries.Update(func(tx *buntdb.Tx) error {
 		f := fold{p: p, tx: tx}
 		for _, s := range records {
@@ -107,12 +117,15 @@ func (p *Projection) applyAtOnce(records []events.Sealed) error {
 				refused = err
 				return f.err
 			}
-			if counts {
+			switch {
+			case counts:
 				f.record(s)
+			case s.Record.Kind == events.KindForeign:
+				f.foreign = append(f.foreign, s.Position)
 			}
 		}
 		f.evict(effectsPerHold)
-		evicted = f.evicted
+		evicted, foreign = f.evicted, f.foreign
 		return f.err
 	})
 	if err != nil { // the tree was rolled back, the rest was not; no cause is known
@@ -123,6 +136,9 @@ func (p *Projection) applyAtOnce(records []events.Sealed) error {
 	evicted = append(evicted, p.evictRest()...)
 	p.applied.advance(p.Chain().Applied)
 	p.watches.wake(records, evicted)
+	for _, at := range foreign {
+		p.foreign(at)
+	}
 	return refused
 }
 
@@ -153,6 +169,7 @@ type fold struct {
 	p       *Projection
 	tx      *buntdb.Tx
 	evicted []kv.EncodedKey
+	foreign []kv.Position // messages that are no records
 	err     error
 }
 

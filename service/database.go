@@ -43,12 +43,12 @@ type Database struct {
 }
 
 // openDatabase follows the log from its start. It does not wait until the replica has caught up.
-func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Config) (*Database, error) {
+func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Config, foreign func(kv.Position)) (*Database, error) {
 	_, end, err := log.Bounds(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := projection.New(projection.Options{})
+	p := projection.New(projection.Options{Foreign: foreign})
 	l := newLeaders(p)
 	d := &Database{
 		log: log, projection: p, newID: c.NewID, now: c.Now, logger: c.Logger.With("database", log.Database()),
@@ -229,6 +229,13 @@ func (d *Database) read(ctx context.Context, ranges []kv.Range, eventual bool, l
 		return s, errStopping
 	}
 	return s, nil
+}
+
+// ReadEventual implements kvconnect.EventualReader: it reads what this replica has applied, also while nobody leads or the log
+// cannot be reached.
+func (d *Database) ReadEventual(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
+	snapshot, err := d.read(ctx, ranges, true, 0)
+	return snapshot.Entries, err
 }
 
 var errStopping = kv.Errorf(kv.ErrUnavailable, "The server is stopping; try again.")

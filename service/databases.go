@@ -36,6 +36,7 @@ type Databases struct {
 	js      jetstream.JetStream
 	config  Config
 	metrics *replicaMetrics
+	foreign foreignMessages
 	silence func() // no status is answered any more
 
 	mu     sync.RWMutex
@@ -61,11 +62,12 @@ func (p *place) database() *Database {
 
 // OpenDatabases returns the databases of a NATS cluster; none is open yet.
 func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
-	js, err := jetstream.New(conn)
+	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(apiTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	s := &Databases{conn: conn, js: js, config: c, metrics: newReplicaMetrics(c.Registry), places: map[string]*place{}}
+	s := &Databases{conn: conn, js: js, config: c, metrics: newReplicaMetrics(c.Registry),
+		foreign: newForeignMessages(c.Registry, c.Logger), places: map[string]*place{}}
 	if s.silence, err = answerStatus(conn, c.Logger, s.status); err != nil {
 		return nil, err
 	}
@@ -184,7 +186,7 @@ func (s *Databases) open(ctx context.Context, name string, create bool) (*Databa
 	if err != nil {
 		return nil, err
 	}
-	d, err := openDatabase(ctx, s.conn, log, s.config)
+	d, err := openDatabase(ctx, s.conn, log, s.config, s.foreign.of(name))
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ const (
 	againAfter     = 50 * time.Millisecond   // between tries, if no new leader is known before
 	decideTimeout  = 20 * time.Second        // of an atomic at the leader; its client has asked again long before
 	indexTimeout   = 5 * time.Second         // of a read index at the leader
+	apiTimeout     = 2 * time.Second         // of a request to JetStream: who has nothing to answer by says nothing, and is asked again
 	readTimeout    = 1500 * time.Millisecond // of a read at a reader; its client asks again soon after, and should know why
 	findTimeout    = 10 * time.Second        // of finding a database at a reader, which may have to make it
 	frameAgain     = time.Second             // a watch's frame is sent again, or a sign of life asked for
@@ -21,6 +22,6 @@ const (
 
 // The bounds of what a process does at once, for all databases.
 const (
-	mostRequests = 1 << 12 // messages of clients that are being answered; the next ones are told to try again
+	mostRequests = 1 << 12 // messages of clients that are being answered; the next ones are not answered, and asked again
 	mostWatches  = 1 << 14
 )

@@ -62,9 +62,15 @@ func randomID() ulid.ULID { return ulid.MustNew(ulid.Now(), rand.Reader) }
 // writers runs the writers of a process until stop is called.
 func (r *rig) writers() (stop func()) {
 	r.t.Helper()
-	w, err := NewWriters(r.connect(), WritersConfig{
+	_, stop = r.runWriters(WritersConfig{
 		Lease: time.Second, Now: r.clock, NewID: randomID, Process: "w", Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 	})
+	return stop
+}
+
+func (r *rig) runWriters(c WritersConfig) (w *Writers, stop func()) {
+	r.t.Helper()
+	w, err := NewWriters(r.connect(), c)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -78,20 +84,7 @@ func (r *rig) writers() (stop func()) {
 	}()
 	stop = func() { cancel(); <-ended }
 	r.t.Cleanup(stop)
-	return stop
-}
-
-// databases returns those of a reader process.
-func (r *rig) databases() *Databases {
-	r.t.Helper()
-	databases, err := OpenDatabases(r.connect(), Config{
-		Create: true, Replicas: 1, Process: "r", Now: r.clock, NewID: randomID, Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { databases.Close() })
-	return databases
+	return w, stop
 }
 
 // reader returns the replica that a reader process has of the database "default".
@@ -102,6 +95,19 @@ func (r *rig) reader() *Database {
 		r.t.Fatal(err)
 	}
 	return d
+}
+
+// databases returns the replicas of a reader process.
+func (r *rig) databases() *Databases {
+	r.t.Helper()
+	databases, err := OpenDatabases(r.connect(), Config{
+		Create: true, Replicas: 1, Process: "r", Now: r.clock, NewID: randomID, Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { databases.Close() })
+	return databases
 }
 
 // pair commits through one reader and reads through another.
@@ -335,5 +341,43 @@ func TestStatus(t *testing.T) {
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("got (-), want (+):\n%s", diff)
+	}
+}
+
+// What somebody publishes past the fence stops nobody: writers and readers pass over it, and count it.
+func TestForeignMessages(t *testing.T) {
+	r := newRig(t)
+	r.writers()
+	databases := r.databases()
+	d, err := databases.find(t.Context(), "default", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(databases.foreign.count)
+	conn := r.connect()
+	for i, subject := range []string{"millpond.default.log.commits", "millpond.default.log.epoch"} {
+		commit := func(value string) {
+			t.Helper()
+			if result, err := d.Commit(t.Context(), putting("k", value)); err != nil || !result.OK() {
+				t.Fatalf("commit: %+v, %v", result, err)
+			}
+		}
+		commit("before")
+		if _, err := conn.Request(subject, []byte("noise"), 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		commit("after")
+		counted, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := counted[0].GetMetric()[0].GetCounter().GetValue(); got != float64(i+1) {
+			t.Errorf("the reader has counted %v foreign messages, want %d", got, i+1)
+		}
+		entries, err := d.Read(t.Context(), []kv.Range{{Start: "", End: "\xff", Limit: 10}})
+		if err != nil || len(entries[0]) != 1 || string(entries[0][0].Value.Data) != "after" {
+			t.Errorf("read %v, %v; want what was committed after the message", entries, err)
+		}
 	}
 }

@@ -32,6 +32,9 @@ type WritersConfig struct {
 	Process     string
 	Logger      *slog.Logger
 	Registry    prometheus.Registerer
+
+	// BalanceEvery is how often databases are handed over to writers that lead fewer; 0 means 10 s.
+	BalanceEvery time.Duration
 }
 
 // Writers stands by for the databases of a NATS cluster, and leads those that nobody else leads.
@@ -40,6 +43,7 @@ type Writers struct {
 	js      jetstream.JetStream
 	config  WritersConfig
 	metrics *writerMetrics
+	foreign foreignMessages
 	leading atomic.Int64 // databases
 
 	mu     sync.Mutex
@@ -51,6 +55,7 @@ type Writers struct {
 type standing struct {
 	projection atomic.Pointer[projection.Projection] // nil before the log is open
 	leading    atomic.Bool
+	yield      chan struct{}
 	failure    error // why nobody stands by any more; guarded by the lock of Writers
 }
 
@@ -63,18 +68,20 @@ func (s *standing) chain() (c events.Chain) {
 
 // NewWriters returns the writers, which do nothing until Run.
 func NewWriters(conn *nats.Conn, c WritersConfig) (*Writers, error) {
-	js, err := jetstream.New(conn)
+	if c.BalanceEvery == 0 {
+		c.BalanceEvery = balanceEvery
+	}
+	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(apiTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	w := &Writers{conn: conn, js: js, config: c, known: map[string]*standing{}}
+	w := &Writers{conn: conn, js: js, config: c, foreign: newForeignMessages(c.Registry, c.Logger), known: map[string]*standing{}}
 	w.metrics = newWriterMetrics(c.Registry, func() float64 { return float64(w.leading.Load()) })
 	return w, nil
 }
 
 const (
-	listEvery    = time.Second // look for new databases: a first write to one waits for it
-	listTimeout  = 5 * time.Second
+	listEvery    = time.Second           // look for new databases: a first write to one waits for it
 	handicapEach = 50 * time.Millisecond // for each database that this process leads: so they spread
 	mostHandicap = time.Second
 	drainBound   = 20 * time.Second // for handing the databases over at the end
@@ -88,6 +95,7 @@ func (w *Writers) Run(ctx context.Context) error {
 	}
 	defer stop()
 	var standbys sync.WaitGroup
+	standbys.Go(func() { w.balance(ctx) })
 	ticker := time.NewTicker(listEvery)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
@@ -116,7 +124,7 @@ func (w *Writers) Run(ctx context.Context) error {
 }
 
 func (w *Writers) list(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	names, err := natslog.List(ctx, w.js)
 	if err != nil {
@@ -138,7 +146,7 @@ func (w *Writers) begin(name string) *standing {
 	if w.known[name] != nil {
 		return nil
 	}
-	w.known[name] = new(standing)
+	w.known[name] = &standing{yield: make(chan struct{})}
 	return w.known[name]
 }
 
@@ -160,7 +168,7 @@ func (w *Writers) end(ctx context.Context, name string, err error) {
 
 // standBy stands by for one database, and leads it at times, until ctx ends or the log is damaged.
 func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
-	opening, cancel := context.WithTimeout(ctx, listTimeout)
+	opening, cancel := context.WithTimeout(ctx, apiTimeout)
 	log, err := natslog.Open(opening, w.js, name)
 	cancel()
 	if err != nil {
@@ -178,18 +186,14 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 		return err
 	}
 	defer stop()
-	p := projection.New(projection.Options{})
+	p := projection.New(projection.Options{Foreign: w.foreign.of(name)})
 	defer p.Close()
 	s.projection.Store(p)
 	observer := w.metrics.observe(name, p)
 	defer observer.forget()
-	lease := w.config.Lease
-	if w.config.QuorumReads {
-		lease = 0
-	}
 	standby := writer.NewStandby(writer.StandbyConfig{
-		Config:  writer.Config{Log: log, Projection: p, Now: w.config.Now, NewID: w.config.NewID, Logger: logger, Metrics: observer, Lease: lease},
-		Silence: w.config.Lease + w.config.Lease/4, Heartbeats: heartbeats, Handicap: w.handicap,
+		Config:  writer.Config{Log: log, Projection: p, Now: w.config.Now, NewID: w.config.NewID, Logger: logger, Metrics: observer, Lease: w.config.Lease, Quorum: w.config.QuorumReads},
+		Silence: w.config.Lease + w.config.Lease/4, Heartbeats: heartbeats, Yield: s.yield, Handicap: w.handicap,
 	})
 	return standby.Run(ctx, func(reign context.Context, q *writer.Sequencer) {
 		w.leads(s, 1)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	dp "github.com/millpondkv/millpond/kvconnect/datapath"
 )
 
 // After a process is lost, writes go on within healWait: an election among NATS servers takes up to 9 s.
@@ -168,6 +170,29 @@ func TestClusterStrongReads(t *testing.T) {
 			t.Fatalf("after commit %d, the other reader has %v", i, got)
 		}
 		a, b = b, a
+	}
+}
+
+// While no writer runs, a strong read waits, and says in the end that it can be tried again; an eventual one, at its endpoint,
+// is answered by what the reader has. Node's client finds that endpoint by itself.
+func TestClusterWithoutWriters(t *testing.T) {
+	c := startCluster(t)
+	w := dial(t, c.urls[0])
+	w.commit(set(key("k"), js("v")))
+	for _, p := range c.writers {
+		p.end(syscall.SIGTERM)
+	}
+	read := &dp.SnapshotRead{Ranges: []*dp.ReadRange{{Start: key("k"), End: append(key("k"), 0), Limit: 1}}}
+	var got dp.SnapshotReadOutput
+	if err := w.call(t.Context(), "eventual/snapshot_read", read, &got); err != nil {
+		t.Fatal(err)
+	}
+	if v := got.Ranges[0].Values; len(v) != 1 || decode(t, v[0]) != "v" || got.ReadIsStronglyConsistent {
+		t.Errorf("the eventual read returned %v; want the value, and no word of a strong read", &got)
+	}
+	runNode(t, "eventual.mjs", c.urls[0])
+	if err := w.call(t.Context(), "snapshot_read", read, &got); err == nil || !strings.Contains(err.Error(), "status 503") {
+		t.Errorf("the strong read: %v; want status 503", err)
 	}
 }
 

@@ -54,20 +54,26 @@ func (s *Sequencer) tryEpoch(ctx context.Context, writer ulid.ULID, before kv.Po
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
 	chain := s.c.Projection.Chain()
-	record := &events.Record{Kind: events.KindEpoch, Epoch: chain.Epoch, Previous: chain.Hash, Time: max(s.c.Now(), chain.Time), Writer: writer}
+	record := &events.Record{Kind: events.KindEpoch, Epoch: chain.Epoch, Previous: chain.Hash, Time: max(s.c.Now(), s.earliest(chain)), Writer: writer}
+	sealed, data := events.Seal(chain.Applied+1, record)
 	sent := time.Now()
-	at, err := s.c.Log.Append(ctx, events.Append{Kind: record.Kind, Data: record.Encode(), Last: chain.Applied})
-	if err != nil {
+	if _, err := s.c.Log.Append(ctx, events.Append{Kind: record.Kind, Data: data, Last: chain.Applied}); err != nil {
 		return false, err
 	}
-	if err := s.c.Projection.CatchUp(ctx, s.c.Log, at); err != nil {
+	if err := s.c.Projection.Apply(sealed); err != nil {
 		return false, err
 	}
-	if s.c.Projection.Chain().Epoch != at {
-		return false, nil
-	}
-	s.renew(sent)
+	s.renew(sent, record.Time)
 	return true, nil
+}
+
+// earliest returns where the log time of an epoch after that chain begins. A leader that did not resign may have given read
+// indexes of later times than its last record has, up to the end of its lease, and by a clock that is ahead of this one.
+func (s *Sequencer) earliest(chain events.Chain) kv.Millis {
+	if chain.Writer == s.writer || chain.Writer == (ulid.ULID{}) {
+		return chain.Time
+	}
+	return chain.Time + kv.Millis(s.c.Lease.Milliseconds())
 }
 
 // deposed reports whether somebody else leads: the log has gone on since this writer found it without a leader, and not by
@@ -79,7 +85,7 @@ func (s *Sequencer) deposed() bool {
 
 // catchUp applies what the log has. The bounds are a hint only; the epoch record's fence is what makes sure.
 func (s *Sequencer) catchUp(ctx context.Context) error {
-	asking, cancel := context.WithTimeout(ctx, appendTimeout)
+	asking, cancel := context.WithTimeout(ctx, boundsTimeout)
 	_, last, err := s.c.Log.Bounds(asking)
 	cancel()
 	if err != nil {

@@ -26,7 +26,7 @@ func (s *Sequencer) ReadIndex(ctx context.Context) (ReadIndex, error) {
 		return ReadIndex{}, errClosed
 	}
 	now := s.c.Now() // before the lease is looked at: after it another leader may decide
-	if s.flying.position == 0 && s.leading.Load() && s.leadsLocked() {
+	if s.flying.position == 0 && s.leading.Load() && s.leadsLocked(now) {
 		index := ReadIndex{Position: s.acked, Now: now}
 		s.mu.Unlock()
 		return index, nil
@@ -48,22 +48,26 @@ func (s *Sequencer) ReadIndex(ctx context.Context) (ReadIndex, error) {
 
 var errNoIndex = kv.Errorf(kv.ErrUnavailable, "The leader did not answer in time; try again.")
 
-// leads reports whether it is certain, without a record, that no other process leads.
-func (s *Sequencer) leads() bool {
+// leads reports whether it is certain, without a record, that no other process leads, nor will ever decide by a time before
+// now.
+func (s *Sequencer) leads(now kv.Millis) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.leadsLocked()
+	return s.leadsLocked(now)
 }
 
-func (s *Sequencer) leadsLocked() bool {
-	return s.c.Exclusive || time.Now().Before(s.leaseEnds)
+// leadsLocked: the monotonic clock says that nobody has taken over. The other clock, the one that entries expire by, may be
+// ahead of that of the next leader; what a read has hidden must not come back. So the lease has an end in log time too,
+// where the next leader's log time begins at the earliest (see tryEpoch).
+func (s *Sequencer) leadsLocked(now kv.Millis) bool {
+	return s.c.Exclusive || !s.c.Quorum && time.Now().Before(s.leaseEnds) && now <= s.leaseTime
 }
 
-// renew counts the lease from when the record that was acked now had been sent.
-func (s *Sequencer) renew(sent time.Time) {
+// renew counts the lease from when the record of that log time, which was acked now, had been sent.
+func (s *Sequencer) renew(sent time.Time, logTime kv.Millis) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.leaseEnds = sent.Add(s.c.Lease)
+	s.leaseEnds, s.leaseTime = sent.Add(s.c.Lease), logTime+kv.Millis(s.c.Lease.Milliseconds())
 }
 
 // index returns the index that holds after a step, which has departed at the time now and then appended a record or had the

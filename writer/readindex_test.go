@@ -62,3 +62,54 @@ func TestIndexIsOfItsProof(t *testing.T) {
 		}
 	})
 }
+
+// What strong reads have hidden stays hidden under the next leader, though its clock is behind: its log time begins where the
+// lease of the one before ended. After a resignation there is nothing to fear.
+func TestNextLeaderBeginsAfterTheLease(t *testing.T) {
+	const lease = time.Second
+	for name, resigned := range map[string]bool{"lost": false, "resigned": true} {
+		t.Run(name, func(t *testing.T) {
+			log := &events.MemoryLog{}
+			led := func(c *writer.Config) { c.Exclusive, c.Lease = false, lease }
+			old := startWith(t, log, led, projection.Options{})
+			old.now.Store(50_000)
+			old.mustCommit(set(key("k"), "old"))
+			last := old.projection.Chain().Time
+			if resigned {
+				old.stop()
+			} else {
+				old.kill()
+			}
+			young := startWith(t, log, led, projection.Options{}) // its clock says 0
+			<-young.Begun()
+			want := last
+			if !resigned {
+				want += kv.Millis(lease.Milliseconds())
+			}
+			if got := young.projection.Chain().Time; got != want {
+				t.Errorf("the next epoch begins at %d, want %d", got, want)
+			}
+		})
+	}
+}
+
+// The lease proves nothing for a time beyond its end by the clock that entries expire by, should that clock jump.
+func TestIndexAfterAJump(t *testing.T) {
+	log := &events.MemoryLog{}
+	r := startWith(t, log, func(c *writer.Config) { c.Exclusive, c.Lease = false, time.Hour }, projection.Options{})
+	r.mustCommit(set(key("k"), "v"))
+	before := r.projection.Chain().Applied
+	for _, step := range []struct {
+		now  kv.Millis
+		want kv.Position // of the index
+	}{
+		{kv.Millis(time.Hour.Milliseconds()), before},
+		{kv.Millis(2 * time.Hour.Milliseconds()), before + 1}, // it takes a record
+	} {
+		r.now.Store(int64(step.now))
+		index, err := r.ReadIndex(t.Context())
+		if err != nil || index.Position != step.want || index.Now != step.now {
+			t.Errorf("at %d: %+v, %v; want position %d of that time", step.now, index, err, step.want)
+		}
+	}
+}

@@ -33,6 +33,9 @@ type Config struct {
 	// longer than that after the last record before they take over. 0: for no time at all, so that each answer that
 	// changes nothing takes a record.
 	Lease time.Duration
+	// Quorum says that the lease proves nothing here, though it may for other writers of the database: each answer that
+	// changes nothing takes a record.
+	Quorum bool
 	// Yields says that Run is to end with ErrDeposed when another writer leads: when the log turns out to have gone on from
 	// the position From, and not by this writer. Otherwise it takes over wherever the log ends, again and again.
 	Yields bool
@@ -58,7 +61,8 @@ type Metrics interface {
 const (
 	maxWaiting      = 1 << 16                // requests; a client that is refused here tries again
 	maxWaitingBytes = 256 << 20              // of their keys and values: a quarter of a second of the log's best
-	appendTimeout   = 5 * time.Second        // then the outcome is unknown and a new epoch finds out
+	appendTimeout   = 2 * time.Second        // then the outcome is unknown and a new epoch finds out
+	boundsTimeout   = time.Second            // for asking where the log ends; whoever was asked may be lost
 	catchUpTimeout  = time.Minute            // for reading on before a new epoch; then another try reads on from there
 	retryPause      = 200 * time.Millisecond // between tries to begin an epoch on a log that does not answer
 	expiryDelay     = time.Second            // after an expiry, before an idle database records it
@@ -81,6 +85,7 @@ type Sequencer struct {
 	flying       flight
 	acked        kv.Position // of the last record that was applied when nothing was in flight
 	leaseEnds    time.Time   // monotonic; zero before the first record of the epoch
+	leaseTime    kv.Millis   // the end of the lease by the clock that entries expire by
 }
 
 // flight is the record that has been decided and not been applied yet.
@@ -242,7 +247,7 @@ func (s *Sequencer) rest() {
 // append puts the group into the log and into the projection. After an error of the log the outcome is unknown. A group
 // without commits is appended only if entries have expired since the last record, or to prove that this process leads.
 func (s *Sequencer) append(ctx context.Context, g *group) error {
-	if len(g.commits) == 0 && !s.nextExpiry().Expired(g.now) && s.leads() {
+	if len(g.commits) == 0 && !s.nextExpiry().Expired(g.now) && s.leads(g.now) {
 		s.land()
 		return nil
 	}
@@ -259,7 +264,7 @@ func (s *Sequencer) append(ctx context.Context, g *group) error {
 	if err := s.c.Projection.Apply(sealed); err != nil {
 		return err
 	}
-	s.renew(sent)
+	s.renew(sent, record.Time)
 	s.land()
 	return nil
 }

@@ -29,6 +29,9 @@ type StandbyConfig struct {
 	// Heartbeats are those of the database's leaders; nil if there are none.
 	Heartbeats <-chan Heartbeat
 
+	// Yield asks the standby to resign if it leads, and then to let others go first; nil: nobody asks.
+	Yield <-chan struct{}
+
 	// Handicap is how much longer than others this writer waits before it leads, for instance because it leads many other
 	// databases already; nil: not at all.
 	Handicap func() time.Duration
@@ -40,7 +43,8 @@ type StandbyConfig struct {
 // can append. But a leader answers read indexes from its lease. That is right because a standby waits for longer than the
 // lease after it has seen the last record, and then begins its epoch at exactly that place.
 type Standby struct {
-	c StandbyConfig
+	c       StandbyConfig
+	yielded bool // its last reign has ended because it was asked to yield; belongs to the goroutine of Run
 }
 
 // NewStandby returns a standby, which does nothing until Run.
@@ -49,7 +53,7 @@ func NewStandby(c StandbyConfig) *Standby {
 	return &Standby{c: c}
 }
 
-// Run stands by, leads, and stands by again, until ctx ends or the log is damaged; it returns why. Whenever it leads it runs
+// Run stands by, leads, and stands by again, until ctx ends or the log is damaged; it returns why. It is called once. Whenever it leads it runs
 // serve, with a context that ends when its reign does, and waits for it to return. When ctx ends while it leads, it
 // answers what waits and resigns, so that the next writer starts at once.
 func (s *Standby) Run(ctx context.Context, serve func(context.Context, *Sequencer)) error {
@@ -77,7 +81,16 @@ func (s *Standby) reign(ctx context.Context, from kv.Position, serve func(contex
 	q := New(c)
 	defer context.AfterFunc(ctx, q.Close)()
 	reign, end := context.WithCancel(context.WithoutCancel(ctx))
+	s.yielded = false
 	var serving sync.WaitGroup
+	serving.Go(func() {
+		select {
+		case <-s.c.Yield:
+			s.yielded = true
+			q.Close()
+		case <-reign.Done():
+		}
+	})
 	serving.Go(func() {
 		select {
 		case <-q.Begun():
@@ -91,8 +104,10 @@ func (s *Standby) reign(ctx context.Context, from kv.Position, serve func(contex
 	return err
 }
 
-// checkEvery is how often a standby looks whether there is a leader.
-const checkEvery = 50 * time.Millisecond
+const (
+	checkEvery = 50 * time.Millisecond // how often a standby looks whether there is a leader
+	yieldFor   = 2 * time.Second       // how much longer it waits after it has yielded
+)
 
 // await follows the log until it has no leader, and returns where it ends.
 func (s *Standby) await(ctx context.Context) (kv.Position, error) {
@@ -166,6 +181,9 @@ func (s *Standby) wait(chain events.Chain) (d time.Duration) {
 	}
 	if s.c.Handicap != nil {
 		d += s.c.Handicap()
+	}
+	if s.yielded {
+		d += yieldFor
 	}
 	return d
 }

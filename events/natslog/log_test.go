@@ -12,6 +12,7 @@ import (
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/internal/natsserver"
 	"github.com/millpondkv/millpond/kv"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -89,5 +90,46 @@ func TestReopen(t *testing.T) {
 	}
 	if first, last, err := again.Bounds(ctx); first != 1 || last != 1 || err != nil {
 		t.Errorf("Bounds() = %d, %d, %v; want 1, 1", first, last, err)
+	}
+}
+
+// What others publish to the log's subjects is marked as foreign, even if it is a copy of a record with its headers; what
+// Append has published is not.
+func TestForeign(t *testing.T) {
+	js, stop := connect(t, t.TempDir())
+	defer stop()
+	log, err := natslog.Create(t.Context(), js, "orders", natslog.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := func(kind events.Kind, last, epoch kv.Position) {
+		t.Helper()
+		if _, err := log.Append(t.Context(), events.Append{Kind: kind, Data: []byte("own"), Last: last, Epoch: epoch}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own(events.KindEpoch, 0, 0)
+	copied := &nats.Msg{Subject: "millpond.orders.log.commits", Data: []byte("copied"), Header: nats.Header{"Nats-Expected-Stream": {"millpond_orders"}}}
+	if _, err := js.PublishMsg(t.Context(), copied); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), "millpond.orders.log.epoch", []byte("plain")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := log.Append(t.Context(), events.Append{Kind: events.KindCommits, Data: []byte("own"), Last: 3, Epoch: 1}); !errors.Is(err, events.ErrFenced) {
+		t.Errorf("a commit of an epoch before a message on the epochs' subject: %v; want ErrFenced", err)
+	}
+	own(events.KindEpoch, 3, 0)
+	own(events.KindCommits, 4, 4)
+	r, err := log.Read(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for i, want := range []bool{false, true, true, false, false} {
+		m, err := r.Next(t.Context())
+		if err != nil || m.Foreign != want || m.Position != kv.Position(i+1) {
+			t.Errorf("message %d: %+v, %v; want foreign to be %v", i+1, m, err, want)
+		}
 	}
 }

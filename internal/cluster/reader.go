@@ -53,7 +53,7 @@ func (c *ReaderConfig) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	connect, err := kvconnect.New(kvconnect.Config{
-		Databases: databases, AccessToken: c.AccessToken, TrustForwarded: c.TrustForwarded, Raw: c.Raw, Logger: log, Observe: web.Observe,
+		Databases: databases, AccessToken: c.AccessToken, TrustForwarded: c.TrustForwarded, Raw: c.Raw, Eventual: true, Logger: log, Observe: web.Observe,
 	})
 	if err != nil {
 		return err

@@ -241,7 +241,7 @@ func (c *checker) recent(o *Operation) {
 	if lowest := c.floorAt(o.Begin); o.position() < lowest {
 		c.violate("client %d: a %s that began at %v is of position %d, though %d had been told before", o.Client, o.Kind, o.Begin, o.position(), lowest)
 	}
-	if begun := kv.MillisOf(o.Begin); o.Now < begun || o.Now > kv.MillisOf(o.End) {
+	if begun := kv.MillisOf(o.Begin); o.Now < begun-c.Skew || o.Now > kv.MillisOf(o.End)+c.Skew {
 		c.violate("client %d: a %s that began at %v is of %v", o.Client, o.Kind, begun, o.Now)
 	}
 }
@@ -257,7 +257,7 @@ func (c *checker) judge(logTime kv.Millis) {
 		if r.right || c.chain.Applied < r.from || c.chain.Applied > r.through {
 			continue
 		}
-		first, last := max(logTime, kv.MillisOf(r.Begin)), kv.MillisOf(r.End)
+		first, last := max(logTime, kv.MillisOf(r.Begin)-c.Skew), kv.MillisOf(r.End)+c.Skew
 		times := []kv.Millis{first}
 		for _, e := range c.model.Entries(first) {
 			if first < e.ExpireAt && e.ExpireAt <= last {

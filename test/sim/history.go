@@ -15,6 +15,7 @@ type History struct {
 	Log        []Stored
 	Operations []Operation
 	Digests    []Digest
+	Skew       kv.Millis // the writers' clocks were at most so far from the clients'
 	Counts     map[string]int
 	Violations []string // found in the run itself: no progress
 }

@@ -21,6 +21,7 @@ type host struct {
 	world  *World
 	name   string
 	writes bool
+	skew   kv.Millis // its clock is so far ahead of the true time
 
 	mu     sync.Mutex
 	paused time.Time // until when nothing gets in or out of the process
@@ -160,10 +161,14 @@ func (p *process) fight(ctx context.Context) {
 
 func (p *process) config() writer.Config {
 	w := p.host.world
+	lease := w.lease
+	if w.breaks.Clock && p.host != w.writers[0] {
+		lease = 0
+	}
 	return writer.Config{
-		Log: p.link, Projection: p.projection, Logger: slog.New(slog.DiscardHandler), Metrics: p, Lease: w.lease,
+		Log: p.link, Projection: p.projection, Logger: slog.New(slog.DiscardHandler), Metrics: p, Lease: lease,
 		NewID: func() ulid.ULID { return ulid.ULID(p.chance.id()) },
-		Now:   func() kv.Millis { return kv.MillisOf(time.Now()) },
+		Now:   func() kv.Millis { return kv.MillisOf(time.Now()) + p.host.skew },
 	}
 }
 

@@ -56,6 +56,8 @@ func (l *link) fateOf() fate {
 		f.answerLost = true
 	case w.fault(c, "appends late", w.rate):
 		f.there, f.answerLost = late, f.disconnected
+	case w.fault(c, "answers of appends late", w.rate):
+		f.back = late
 	case w.fault(c, "appends twice", w.rate):
 		f.copies = 2
 	}

@@ -51,9 +51,24 @@ func (l *Log) append(a events.Append, leak bool) (kv.Position, error) {
 }
 
 func (l *Log) store(a events.Append) {
-	m := events.Message{Position: kv.Position(len(l.messages)) + 1, Data: slices.Clone(a.Data)}
+	l.put(events.Message{Position: kv.Position(len(l.messages)) + 1, Data: slices.Clone(a.Data)}, a.Kind)
+}
+
+// intrude stores what somebody publishes to the log's subjects who is no sequencer: it has no fence, and may be a copy of a
+// record that is there.
+func (l *Log) intrude(kind events.Kind, copyOf int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := events.Message{Position: kv.Position(len(l.messages)) + 1, Data: []byte("no record"), Foreign: true}
+	if copyOf < len(l.messages) {
+		m.Data = slices.Clone(l.messages[copyOf].Data)
+	}
+	l.put(m, kind)
+}
+
+func (l *Log) put(m events.Message, kind events.Kind) {
 	l.messages = append(l.messages, Stored{Message: m, At: time.Now()})
-	if a.Kind == events.KindEpoch {
+	if kind == events.KindEpoch {
 		l.epoch = m.Position
 	}
 	if s, err := events.Open(m); err == nil {
@@ -80,7 +95,8 @@ func (l *Log) at(p kv.Position) (events.Message, <-chan struct{}) {
 	defer l.mu.Unlock()
 	if int(p) <= len(l.messages) {
 		m := l.messages[p-1].Message
-		return events.Message{Position: p, Data: slices.Clone(m.Data)}, nil
+		m.Data = slices.Clone(m.Data)
+		return m, nil
 	}
 	return events.Message{}, l.grown
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/kv"
 )
 
 // Breaks takes guards out, one at a time, so that tests can see that it is noticed.
@@ -25,6 +26,7 @@ type Breaks struct {
 	Proof      bool // a writer answers without proof that it leads, though it is not alone
 	Lease      bool // the lease is longer than standbys wait
 	Repeat     bool // a client that sends a request again does not say so
+	Clock      bool // all writers but one take the lease of the one before for shorter than it is
 }
 
 // How long a world lasts, in virtual time.
@@ -48,6 +50,7 @@ type World struct {
 	lease    time.Duration
 	rate     int           // each thing goes wrong one time in so many; 0: nothing does
 	idle     time.Duration // how long a client may wait before it does something
+	skew     time.Duration // the writers' clocks are at most so far from the true time
 	began    time.Time
 
 	mu      sync.Mutex
@@ -72,8 +75,18 @@ func NewWorld(seed uint64, b Breaks) *World {
 	if b.Lease {
 		w.standbys, w.lease = true, time.Minute
 	}
+	if b.Clock {
+		w.standbys, w.lease = true, 1500*time.Millisecond
+	}
+	if c.once(3) || b.Clock {
+		w.skew = 3 * time.Second
+	}
 	for i := range 2 + c.below(2) {
-		w.writers = append(w.writers, &host{world: w, name: fmt.Sprint("writer ", i), writes: true})
+		h := &host{world: w, name: fmt.Sprint("writer ", i), writes: true}
+		if w.skew > 0 {
+			h.skew = kv.Millis((c.upTo(2*w.skew) - w.skew).Milliseconds())
+		}
+		w.writers = append(w.writers, h)
 	}
 	for i := range 1 + c.below(2) {
 		w.readers = append(w.readers, &host{world: w, name: fmt.Sprint("reader ", i)})
@@ -129,6 +142,7 @@ func (w *World) Run() *History {
 	}
 	machines.Wait()
 	time.Sleep(10 * time.Second) // for what is still on its way, and BuntDB's own goroutines
+	w.history.Skew = kv.Millis(w.skew.Milliseconds())
 	w.history.Log, w.history.Counts = w.log.all(), maps.Clone(w.counts)
 	return &w.history
 }
@@ -150,6 +164,10 @@ func (w *World) spoil() {
 	for time.Since(w.began) < faultsLast {
 		time.Sleep(c.upTo(5 * time.Second))
 		h, d, what := w.hosts[c.below(len(w.hosts))], c.upTo(6*time.Second), c.below(4)
+		kind, copyOf := events.Kind(1+c.below(2)), c.below(100)
+		if w.fault(c, "foreign messages", min(w.rate, 8)) {
+			w.log.intrude(kind, copyOf)
+		}
 		p := h.running()
 		if w.rate == 0 || p == nil || time.Since(w.began) >= faultsLast {
 			continue
@@ -243,6 +261,10 @@ func (r *credulous) Next(ctx context.Context) (events.Message, error) {
 	}
 	s, err := events.Open(m)
 	if err != nil {
+		return m, nil
+	}
+	if m.Foreign {
+		r.chain.Accept(s)
 		return m, nil
 	}
 	if r.breaks.Contiguity {
