@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	clusterSeconds = 5 * time.Second
+	measureFor = 5 * time.Second
 	manyCallers    = 256
 	longLog        = 1_000_000 // commits
 	growFor        = 20 * time.Second
@@ -167,7 +167,7 @@ func (c *benchedCluster) measure(ctx context.Context, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		r, err := runCallers(ctx, url, row.what, row.callers, clusterSeconds)
+		r, err := runCallers(ctx, url, row.what, row.callers, measureFor)
 		if err != nil {
 			return err
 		}
