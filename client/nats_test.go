@@ -294,7 +294,7 @@ func TestNATSHandingOver(t *testing.T) {
 	mustSet(t, db, kv.Key{"a"}, "last")
 }
 
-// lead lets a fake lead, in the eyes of db, that answers each try as it says; nil: not at all.
+// lead lets a fake lead, in the eyes of db, that answers the first try of each message as it says; nil: not at all.
 func (r *natsRig) lead(db *DB, answer func(*wire.CommitRequest) []byte) {
 	r.t.Helper()
 	conn, leader := r.dial(), randomID()
@@ -315,7 +315,7 @@ func (r *natsRig) lead(db *DB, answer func(*wire.CommitRequest) []byte) {
 	}); err != nil {
 		r.t.Fatal(err)
 	}
-	beat := wire.Heartbeat{Writer: leader, Epoch: 1, Position: 1}
+	beat := wire.Heartbeat{Writer: leader, Epoch: 1 << 40, Position: 1}
 	for deadline := time.Now().Add(10 * time.Second); db.transport.(*natsTransport).leader.current().writer != leader; {
 		if time.Now().After(deadline) {
 			r.t.Fatal("the heartbeat has not come")
@@ -341,6 +341,51 @@ func TestNATSUnknownOutcome(t *testing.T) {
 	}
 	if first, second := <-ids, <-ids; first != second {
 		t.Errorf("the tries have the ids %v and %v", first, second)
+	}
+}
+
+// What is lost on the way there, and an answer that is lost on the way back: either way the atomic is committed once, and its own
+// versionstamp is answered.
+func TestNATSWriteOnce(t *testing.T) {
+	for name, reaches := range map[string]bool{"request lost": false, "answer lost": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newNATSRig(t)
+			r.reader()
+			r.writer()
+			db, conn := r.open(), r.dial()
+			mustSet(t, db, kv.Key{"a"}, "x") // somebody leads
+			leads := db.transport.(*natsTransport).leader.current().writer
+			r.lead(db, func(request *wire.CommitRequest) []byte {
+				var reply []byte
+				if request.Try > 1 || reaches {
+					m, err := conn.Request(wire.CommitSubject("default", leads), wire.EncodeCommits([][]byte{request.Encode()}), 10*time.Second)
+					if err != nil {
+						t.Error(err)
+						return nil
+					}
+					members, err := wire.DecodeCommitReplies(m.Data, 1)
+					if err != nil {
+						t.Error(err)
+						return nil
+					}
+					reply = members[0]
+				}
+				if request.Try > 1 {
+					return reply
+				}
+				if err := db.transport.(*natsTransport).conn.ForceReconnect(); err != nil {
+					t.Error(err)
+				}
+				return nil
+			})
+			v, err := db.Atomic().Sum(kv.Key{"n"}, 1).Commit(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, err := db.Get(t.Context(), kv.Key{"n"}); err != nil || n.Versionstamp != v || !bytes.Equal(n.Value.Data, U64(1).Data) {
+				t.Errorf("got %v, %v; want 1 at %v", n, err, v)
+			}
+		})
 	}
 }
 
