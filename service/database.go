@@ -18,7 +18,6 @@ import (
 	"github.com/millpondkv/millpond/projection"
 	"github.com/millpondkv/millpond/service/wire"
 	"github.com/millpondkv/millpond/writer"
-	"github.com/nats-io/nats.go"
 	"github.com/oklog/ulid/v2"
 )
 
@@ -43,7 +42,7 @@ type Database struct {
 }
 
 // openDatabase follows the log from its start. It does not wait until the replica has caught up.
-func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Config, foreign func(kv.Position)) (*Database, error) {
+func openDatabase(ctx context.Context, conns *near.Pool, log *natslog.Log, c Config, foreign func(kv.Position)) (*Database, error) {
 	_, end, err := log.Bounds(ctx)
 	if err != nil {
 		return nil, err
@@ -52,7 +51,7 @@ func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Conf
 	l := newLeaders(p)
 	d := &Database{
 		log: log, projection: p, newID: c.NewID, now: c.Now, logger: c.Logger.With("database", log.Database()),
-		asker: &asker{conn: near.New(conn), database: log.Database(), leaders: l},
+		asker: &asker{conns: conns, database: log.Database(), leaders: l},
 	}
 	d.whole, d.broke = context.WithCancelCause(context.Background())
 	d.indexer = &indexer{ask: d.askIndex}
@@ -61,12 +60,12 @@ func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Conf
 		Lanes: commitLanes, Patience: lanePatience, Spare: spareLanes,
 	}
 	d.reached(end)
-	unsubscribe, err := Heartbeats(conn, log.Database(), d.logger, d.heard)
+	unsubscribe, err := Heartbeats(conns.To(""), log.Database(), d.logger, d.heard)
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	working, cancel := context.WithCancel(context.Background())
-	d.stop = func() { unsubscribe(); cancel(); d.asker.conn.Close() }
+	d.stop = func() { unsubscribe(); cancel() }
 	d.work.Go(func() { l.follow(working, p) })
 	d.work.Go(func() { d.follow(working) })
 	return d, nil
@@ -83,7 +82,7 @@ func (d *Database) close() error {
 func (d *Database) heard(h wire.Heartbeat) {
 	d.reached(h.Position)
 	if h.Writer == d.asker.leaders.now().writer {
-		d.asker.conn.Want(h.Server)
+		d.asker.server.Store(&h.Server)
 	}
 }
 

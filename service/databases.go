@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
 	"github.com/nats-io/nats.go"
@@ -33,6 +34,7 @@ type Config struct {
 // Databases has a replica of every database. It implements kvconnect.Databases.
 type Databases struct {
 	conn    *nats.Conn
+	conns   *near.Pool // conn, and others to the leaders' servers
 	js      jetstream.JetStream
 	config  Config
 	metrics *replicaMetrics
@@ -66,7 +68,7 @@ func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	s := &Databases{conn: conn, js: js, config: c, metrics: newReplicaMetrics(c.Registry),
+	s := &Databases{conn: conn, conns: near.NewPool(conn), js: js, config: c, metrics: newReplicaMetrics(c.Registry),
 		foreign: newForeignMessages(c.Registry, c.Logger), places: map[string]*place{}}
 	if s.silence, err = answerStatus(conn, c.Logger, s.status); err != nil {
 		return nil, err
@@ -186,7 +188,7 @@ func (s *Databases) open(ctx context.Context, name string, create bool) (*Databa
 	if err != nil {
 		return nil, err
 	}
-	d, err := openDatabase(ctx, s.conn, log, s.config, s.foreign.of(name))
+	d, err := openDatabase(ctx, s.conns, log, s.config, s.foreign.of(name))
 	if err != nil {
 		return nil, err
 	}
@@ -258,5 +260,6 @@ func (s *Databases) Close() error {
 		}
 		p.opening.Unlock()
 	}
+	s.conns.Close()
 	return errors.Join(failed...)
 }
