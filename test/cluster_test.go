@@ -68,6 +68,26 @@ type cluster struct {
 // startCluster starts a cluster and returns once every process is ready. When the test ends, they are stopped.
 func startCluster(t testing.TB) *cluster {
 	t.Helper()
+	c := startNATS(t)
+	servers := strings.Join(c.natsURLs, ",")
+	for range 2 {
+		addr := freeAddr(t)
+		c.writers = append(c.writers, c.start("http://"+addr+"/readyz", filepath.Join(buildDir, "kvwriter"), "--nats", servers, "--http-addr", addr))
+	}
+	for range 2 {
+		addr := freeAddr(t)
+		c.urls = append(c.urls, "http://"+addr)
+		c.readers = append(c.readers, c.start("http://"+addr+"/readyz", filepath.Join(buildDir, "kvreader"), "--nats", servers, "--addr", addr, "--access-token", accessToken))
+	}
+	for _, p := range append(c.writers, c.readers...) {
+		p.await(startWait)
+	}
+	return c
+}
+
+// startNATS builds the binaries and starts the NATS servers only.
+func startNATS(t testing.TB) *cluster {
+	t.Helper()
 	bin := buildCluster(t)
 	c := &cluster{t: t}
 	routes := []string{freeAddr(t), freeAddr(t), freeAddr(t)}
@@ -80,17 +100,7 @@ func startCluster(t testing.TB) *cluster {
 		}
 		c.nats = append(c.nats, c.start("http://"+monitor+"/healthz", filepath.Join(bin, "nats-server"), "--config", file))
 	}
-	servers := strings.Join(c.natsURLs, ",")
-	for range 2 {
-		addr := freeAddr(t)
-		c.writers = append(c.writers, c.start("http://"+addr+"/readyz", filepath.Join(bin, "kvwriter"), "--nats", servers, "--http-addr", addr))
-	}
-	for range 2 {
-		addr := freeAddr(t)
-		c.urls = append(c.urls, "http://"+addr)
-		c.readers = append(c.readers, c.start("http://"+addr+"/readyz", filepath.Join(bin, "kvreader"), "--nats", servers, "--addr", addr, "--access-token", accessToken))
-	}
-	for _, p := range c.all() {
+	for _, p := range c.nats {
 		p.await(startWait)
 	}
 	return c
@@ -118,10 +128,6 @@ func (c *cluster) start(ready string, args ...string) *process {
 	p.run()
 	c.t.Cleanup(func() { p.end(syscall.SIGTERM) })
 	return p
-}
-
-func (c *cluster) all() []*process {
-	return append(append(append([]*process{}, c.nats...), c.writers...), c.readers...)
 }
 
 // leader returns the writer that leads a database.
