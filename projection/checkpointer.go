@@ -1,10 +1,7 @@
 package projection
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -69,7 +66,10 @@ func (c *Checkpointer) Verify(ctx context.Context, log Verifier) error {
 	if c.store == nil {
 		return nil
 	}
-	return cmp.Or(log.Verify(ctx, c.marked), log.Verify(ctx, c.restored))
+	if err := log.Verify(ctx, c.marked); err != nil {
+		return err
+	}
+	return log.Verify(ctx, c.restored)
 }
 
 // checkpointEvery is how often the end of the log is marked, and its growth since the last checkpoint is looked at.
@@ -89,7 +89,7 @@ func (c *Checkpointer) Run(ctx context.Context) {
 			return
 		}
 		if err := c.step(ctx); err != nil && ctx.Err() == nil {
-			c.logger.Error("no checkpoint could be taken; the next start will take longer", "error", err)
+			c.logger.Error("could not take a checkpoint, or note the end of the log; the next start may take longer", "error", err)
 		}
 	}
 }
@@ -97,10 +97,12 @@ func (c *Checkpointer) Run(ctx context.Context) {
 func (c *Checkpointer) step(ctx context.Context) error {
 	chain := c.projection.Chain()
 	switch {
-	case chain.Applied <= c.marked.Applied: // nothing new, or still on the way to where the log had been
+	case chain.Applied < c.marked.Applied: // still on the way to where the log had been
 		return nil
 	case c.projection.Folded()-c.folded >= c.every:
 		return c.Save(ctx)
+	case chain.Applied == c.marked.Applied:
+		return nil
 	}
 	if err := c.store.Mark(chain); err != nil {
 		return err
@@ -120,8 +122,8 @@ func (c *Checkpointer) Save(ctx context.Context) error {
 	}
 	began, folded := time.Now(), c.projection.Folded()
 	chain, err := c.store.Save(ctx, c.projection)
-	if chain.Applied == 0 {
-		return errors.Join(err, ctx.Err())
+	if chain.Applied == 0 { // there is no new one
+		return err
 	}
 	c.saved, c.folded, c.marked = chain.Applied, folded, chain
 	c.logger.Info("took a checkpoint", "position", chain.Applied, "took", time.Since(began).Round(time.Millisecond).String())
