@@ -23,8 +23,8 @@ type Checkpointer struct {
 	folded   int64        // bytes of log that had been applied then
 }
 
-// Restore loads the newest checkpoint that is whole; without one the projection is empty. The store may be nil. It says in the
-// log which checkpoints were passed over, and why.
+// Restore loads the newest checkpoint that is whole; without one the projection is empty. The store may be nil. The logger gets
+// what was loaded, and which checkpoints were passed over and why.
 func Restore(store *Store, every int64, o Options, logger *slog.Logger) (*Checkpointer, error) {
 	c := &Checkpointer{store: store, every: every, logger: logger}
 	if store == nil {
@@ -35,6 +35,7 @@ func Restore(store *Store, every int64, o Options, logger *slog.Logger) (*Checkp
 	if c.marked, err = store.LastMark(); err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	var skipped error
 	if c.projection, skipped, err = store.Load(o); err != nil {
 		return nil, err
@@ -44,6 +45,9 @@ func Restore(store *Store, every int64, o Options, logger *slog.Logger) (*Checkp
 	}
 	c.restored = c.projection.Chain()
 	c.saved = c.restored.Applied
+	if c.saved > 0 {
+		logger.Info("loaded a checkpoint", "position", c.saved, "took", time.Since(began).Round(time.Millisecond).String())
+	}
 	return c, nil
 }
 
