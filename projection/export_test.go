@@ -1,6 +1,9 @@
 package projection
 
-import "runtime"
+import (
+	"context"
+	"runtime"
+)
 
 // AwaitAsked blocks until so many digests are waited for.
 func AwaitAsked(p *Projection, n int) {
@@ -15,3 +18,6 @@ func Cuts(p *Projection) (n int) {
 	p.update(func() { n = len(p.cuts) + len(p.awaited) })
 	return n
 }
+
+// Step is what a Checkpointer does every few seconds.
+func (c *Checkpointer) Step(ctx context.Context) error { return c.step(ctx) }
