@@ -69,20 +69,36 @@ type cluster struct {
 func startCluster(t testing.TB) *cluster {
 	t.Helper()
 	c := startNATS(t)
-	servers := strings.Join(c.natsURLs, ",")
 	for range 2 {
-		addr := freeAddr(t)
-		c.writers = append(c.writers, c.start("http://"+addr+"/readyz", filepath.Join(buildDir, "kvwriter"), "--nats", servers, "--http-addr", addr))
+		c.startWriter()
 	}
 	for range 2 {
-		addr := freeAddr(t)
-		c.urls = append(c.urls, "http://"+addr)
-		c.readers = append(c.readers, c.start("http://"+addr+"/readyz", filepath.Join(buildDir, "kvreader"), "--nats", servers, "--addr", addr, "--access-token", accessToken))
+		c.startReader()
 	}
 	for _, p := range append(c.writers, c.readers...) {
 		p.await(startWait)
 	}
 	return c
+}
+
+// startWriter starts one more writer and does not wait until it is ready.
+func (c *cluster) startWriter(args ...string) *process {
+	c.t.Helper()
+	addr := freeAddr(c.t)
+	args = append([]string{filepath.Join(buildDir, "kvwriter"), "--nats", strings.Join(c.natsURLs, ","), "--http-addr", addr}, args...)
+	p := c.start("http://"+addr+"/readyz", args...)
+	c.writers = append(c.writers, p)
+	return p
+}
+
+// startReader starts one more reader and does not wait until it is ready.
+func (c *cluster) startReader(args ...string) *process {
+	c.t.Helper()
+	addr := freeAddr(c.t)
+	args = append([]string{filepath.Join(buildDir, "kvreader"), "--nats", strings.Join(c.natsURLs, ","), "--addr", addr, "--access-token", accessToken}, args...)
+	p := c.start("http://"+addr+"/readyz", args...)
+	c.readers, c.urls = append(c.readers, p), append(c.urls, "http://"+addr)
+	return p
 }
 
 // startNATS builds the binaries and starts the NATS servers only.

@@ -3,8 +3,6 @@ package test
 import (
 	"encoding/binary"
 	"fmt"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -25,20 +23,22 @@ func BenchmarkReaderStart(b *testing.B) {
 	for _, perRecord := range []int{200, 10} {
 		c := startNATS(b)
 		fillLog(b, c.natsURLs[0], commits, perRecord)
-		reader := func(b *testing.B, more ...string) {
+		start := func(b *testing.B, args ...string) {
 			for range b.N {
-				addr := freeAddr(b)
-				args := append([]string{filepath.Join(buildDir, "kvreader"), "--nats", strings.Join(c.natsURLs, ","), "--addr", addr, "--access-token", accessToken}, more...)
-				p := &process{t: b, args: args, ready: "http://" + addr + "/readyz"}
-				p.run()
-				p.await(time.Minute)
+				p := c.startReader(args...)
+				p.await(startWait)
 				b.StopTimer()
 				p.end(syscall.SIGTERM)
 				b.StartTimer()
 			}
 			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/start")
 		}
-		b.Run(fmt.Sprintf("log/%d-in-a-record", perRecord), func(b *testing.B) { reader(b) })
+		b.Run(fmt.Sprintf("log/%d-in-a-record", perRecord), func(b *testing.B) { start(b) })
+		dir := b.TempDir()
+		first := c.startReader("--checkpoint-dir", dir)
+		first.await(startWait)
+		first.end(syscall.SIGTERM) // which takes a checkpoint
+		b.Run(fmt.Sprintf("checkpoint/%d-in-a-record", perRecord), func(b *testing.B) { start(b, "--checkpoint-dir", dir) })
 	}
 }
 
