@@ -149,7 +149,9 @@ func (s *Databases) Database(ctx context.Context, name string, create bool) (kvc
 	case errors.Is(err, kv.ErrNoDatabase), errors.Is(err, kv.ErrUnavailable):
 		return nil, err
 	}
-	s.config.Logger.Error("cannot open a database", "database", name, "error", err)
+	if !isDamage(err) { // of a log that does not fit its checkpoint OpenAll speaks
+		s.config.Logger.Error("cannot open a database", "database", name, "error", err)
+	}
 	return nil, kv.Errorf(kv.ErrUnavailable, "the database %q cannot be opened now; try again", name)
 }
 
