@@ -92,6 +92,9 @@ func TestCheckpointerKeepsMark(t *testing.T) {
 	catchUp(t, before, h, 30)
 	step(t, before, dir, 30, "checkpoint-00000000000000000010.millpond", "mark")
 
+	rare, _ := restore(t, dir, 1<<30)
+	catchUp(t, rare, h, 20)
+	step(t, rare, dir, 30, "checkpoint-00000000000000000010.millpond", "mark")
 	c, _ = restore(t, dir, 1)
 	catchUp(t, c, h, 20)
 	step(t, c, dir, 30, "checkpoint-00000000000000000010.millpond", "mark")

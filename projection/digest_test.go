@@ -152,6 +152,11 @@ func TestDigestAtErrors(t *testing.T) {
 	if err := p.Apply(h.records[10:]...); err != nil {
 		t.Fatal(err)
 	}
+	for range 100 { // both the position and the end of the context are there: either may be seen
+		if _, err := p.DigestAt(ctx, p.Chain().Applied); !errors.Is(err, context.Canceled) {
+			t.Errorf("given up before: %v; want context.Canceled", err)
+		}
+	}
 	if n := projection.Cuts(p); n != 0 {
 		t.Errorf("%d cuts are left open; want none", n)
 	}
