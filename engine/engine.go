@@ -98,7 +98,7 @@ func (e *Engine) start(ctx context.Context) (err error) {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
 	if err := e.nats.Check(); err != nil { // a stream that was not recovered must not be taken for absent, and made anew
-		return fmt.Errorf("recover the logs in %s: %w; %s", e.dir.nats(), err, restore)
+		return fmt.Errorf("recover the logs in %s: %w; %s", e.dir.nats(), err, fromCopy)
 	}
 	names, err := natslog.List(ctx, e.js)
 	if err != nil {
@@ -133,7 +133,7 @@ func (e *Engine) missingLogs() error {
 		}
 		if !known[dir.Name()] {
 			return fmt.Errorf("%s has checkpoints of a database whose log is missing in %s; %s, or delete those checkpoints to go on without it",
-				path, e.dir.nats(), restore)
+				path, e.dir.nats(), fromCopy)
 		}
 	}
 	return err

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"sync/atomic"
 	"time"
 
 	"github.com/millpondkv/millpond/projection"
@@ -47,7 +46,6 @@ type observer struct {
 	appendSeconds, recordCommits                prometheus.Observer
 	logBytes, conflicts, unknownOutcomes, epoch prometheus.Counter
 	gauges                                      []prometheus.Collector
-	sinceCheckpoint                             atomic.Int64 // bytes of log
 }
 
 func (m *metrics) observe(database string, p *projection.Projection) *observer {
@@ -95,7 +93,6 @@ func (o *observer) Appended(commits, bytes int, d time.Duration) {
 	o.appendSeconds.Observe(d.Seconds())
 	o.recordCommits.Observe(float64(commits))
 	o.logBytes.Add(float64(bytes))
-	o.sinceCheckpoint.Add(int64(bytes))
 }
 
 func (o *observer) Conflict()       { o.conflicts.Inc() }

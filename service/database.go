@@ -23,6 +23,7 @@ import (
 type Database struct {
 	log        *natslog.Log
 	projection *projection.Projection
+	keeper     *projection.Checkpointer // of the projection
 	asker      *asker
 	indexer    *indexer
 	newID      func() ulid.ULID
@@ -37,21 +38,22 @@ type Database struct {
 	work sync.WaitGroup
 }
 
-// openDatabase follows the log from its start. It does not wait until the replica has caught up.
-func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Config, foreign func(kv.Position)) (*Database, error) {
+// openDatabase follows the log from where the keeper's projection is, and does not wait until it has caught up. The projection is
+// the database's to close, and is closed if this fails.
+func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, keeper *projection.Checkpointer, c Config) (*Database, error) {
+	p := keeper.Projection()
 	_, end, err := log.Bounds(ctx)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, p.Close())
 	}
-	p := projection.New(projection.Options{Foreign: foreign})
 	l := newLeaders(p)
 	d := &Database{
-		log: log, projection: p, newID: c.NewID, now: c.Now, logger: c.Logger.With("database", log.Database()),
+		log: log, projection: p, keeper: keeper, newID: c.NewID, now: c.Now, logger: c.Logger.With("database", log.Database()),
 		asker: &asker{conn: conn, database: log.Database(), leaders: l},
 	}
 	d.whole, d.broke = context.WithCancelCause(context.Background())
 	d.indexer = &indexer{ask: d.askIndex}
-	d.reached(end)
+	d.reached(max(end, p.Chain().Applied))
 	unsubscribe, err := Heartbeats(conn, log.Database(), d.logger, func(h Heartbeat) { d.reached(h.Position) })
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -60,13 +62,17 @@ func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Conf
 	d.stop = func() { unsubscribe(); cancel() }
 	d.work.Go(func() { l.follow(working, p) })
 	d.work.Go(func() { d.follow(working) })
+	d.work.Go(func() { keeper.Run(working) })
 	return d, nil
 }
 
-// close ends the replica and frees its memory. Nobody may use it any more.
-func (d *Database) close() error {
+// close ends the replica, takes a checkpoint unless ctx ends before, and frees the memory. Nobody may use it any more.
+func (d *Database) close(ctx context.Context) error {
 	d.stop()
 	d.work.Wait()
+	if ctx.Err() == nil {
+		save(ctx, d.keeper, d.logger)
+	}
 	return d.projection.Close()
 }
 

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ type WritersConfig struct {
 	Now         func() kv.Millis
 	NewID       func() ulid.ULID
 	Process     string
+	Checkpoints *Checkpoints // nil: each start replays the logs from their beginning
 	Logger      *slog.Logger
 	Registry    prometheus.Registerer
 
@@ -56,6 +58,7 @@ type standing struct {
 	leading    atomic.Bool
 	yield      chan struct{}
 	failure    error // why nobody stands by any more; guarded by the lock of Writers
+	waits      error // why nobody stands by yet; the same
 }
 
 func (s *standing) chain() (c events.Chain) {
@@ -185,8 +188,13 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 		return err
 	}
 	defer stop()
-	p := projection.New(projection.Options{Foreign: w.foreign.of(name)})
+	keeper, err := w.restore(ctx, log, s, logger)
+	if err != nil {
+		return err
+	}
+	p := keeper.Projection()
 	defer p.Close()
+	defer w.keep(ctx, keeper, logger)()
 	s.projection.Store(p)
 	observer := w.metrics.observe(name, p)
 	defer observer.forget()
@@ -206,6 +214,52 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 			q.Close()
 		}
 	})
+}
+
+// restore returns the newest checkpoint of a database once its log has been compared with it. Until then it asks again and
+// again, and leads nothing.
+func (w *Writers) restore(ctx context.Context, log *natslog.Log, s *standing, logger *slog.Logger) (*projection.Checkpointer, error) {
+	r, err := w.config.Checkpoints.restore(log, projection.Options{Foreign: w.foreign.of(log.Database())}, logger)
+	if err != nil {
+		return nil, err
+	}
+	for said := ""; ; {
+		err := r.verify(ctx, log)
+		w.waits(s, err)
+		if err == nil {
+			return r.keeper, nil
+		}
+		if err.Error() != said {
+			logger.Log(ctx, failureLevel(err), "cannot stand by yet; trying again", "error", err)
+			said = err.Error()
+		}
+		if pause(ctx, followAgain); ctx.Err() != nil {
+			return nil, errors.Join(ctx.Err(), r.keeper.Projection().Close())
+		}
+	}
+}
+
+func (w *Writers) waits(s *standing, why error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.waits = why
+}
+
+// keep takes checkpoints until the returned function is called, which takes the last one if the process ends.
+func (w *Writers) keep(ctx context.Context, keeper *projection.Checkpointer, logger *slog.Logger) (end func()) {
+	keeping, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() { defer close(ended); keeper.Run(keeping) }()
+	return func() {
+		stop()
+		<-ended
+		if ctx.Err() == nil {
+			return
+		}
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+		defer cancel()
+		save(last, keeper, logger)
+	}
 }
 
 func (w *Writers) leads(s *standing, more int64) {
@@ -228,8 +282,8 @@ func (w *Writers) Ready() error {
 		return errors.New("the databases have not been listed yet")
 	}
 	for name, s := range w.known {
-		if s.failure != nil {
-			return fmt.Errorf("the database %q: %w", name, s.failure)
+		if err := cmp.Or(s.failure, s.waits); err != nil {
+			return fmt.Errorf("the database %q: %w", name, err)
 		}
 	}
 	return nil

@@ -39,6 +39,7 @@ func TestRefused(t *testing.T) {
 		"--replicas must be from 1 to 5": &ReaderConfig{AccessToken: "long-enough-a-token", Replicas: 6},
 		"use at least 12":                &ReaderConfig{AccessToken: "short", Replicas: 3},
 		"it must be at least 2s":         &WriterConfig{},
+		"--checkpoint-bytes must be":     &WriterConfig{Lease: minLease, HTTPAddr: "127.0.0.1:0"},
 	} {
 		if err := s.Run(t.Context(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v; want a sentence with %q", err, want)

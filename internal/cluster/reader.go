@@ -14,6 +14,7 @@ import (
 // ReaderConfig is the settings of kvreader.
 type ReaderConfig struct {
 	NATS
+	Checkpoints
 	Addr            string        `config:"addr" default:"127.0.0.1:4512" help:"listen on this address" tradeoff:"the default is reached from this machine only; use 0.0.0.0:4512 to be reached from others, behind TLS"`
 	AccessToken     string        `config:"access-token" env:"DENO_KV_ACCESS_TOKEN" secret:"true" help:"the token that clients must send; all readers need the same one"`
 	CreateDatabases bool          `config:"create-databases" default:"true" help:"make a database when it is first used"`
@@ -38,6 +39,11 @@ func (c *ReaderConfig) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer web.Close()
+	checkpoints, err := c.Checkpoints.open()
+	if err != nil {
+		return err
+	}
+	defer checkpoints.Close()
 	process := processName("kvreader")
 	conn, err := c.connect(process, log)
 	if err != nil {
@@ -47,7 +53,7 @@ func (c *ReaderConfig) Run(ctx context.Context, log *slog.Logger) error {
 	clock := new(clock)
 	databases, err := service.OpenDatabases(conn, service.Config{
 		Create: c.CreateDatabases, Replicas: c.Replicas, MostLag: uint64(c.ReadyLag), Now: clock.now, NewID: newID,
-		Process: process, Logger: log, Registry: web.Registry,
+		Process: process, Checkpoints: checkpoints, Logger: log, Registry: web.Registry,
 	})
 	if err != nil {
 		return err

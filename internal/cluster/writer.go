@@ -14,6 +14,7 @@ import (
 // WriterConfig is the settings of kvwriter.
 type WriterConfig struct {
 	NATS
+	Checkpoints
 	Databases   []string      `config:"databases" help:"lead only these databases; without it all"`
 	Lease       time.Duration `config:"lease" default:"2s" help:"take over a database when nothing was heard of its leader for so long; the same for all writers" tradeoff:"less makes a takeover faster, and a busy machine lose its lead sooner"`
 	QuorumReads bool          `config:"quorum-reads" help:"prove with a record of the log, and not by the lease, that this process leads, whenever a strong read asks" tradeoff:"needs no trust in clocks' speed, and makes reads of an idle database as slow as writes"`
@@ -36,6 +37,11 @@ func (c *WriterConfig) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer web.Close()
+	checkpoints, err := c.Checkpoints.open()
+	if err != nil {
+		return err
+	}
+	defer checkpoints.Close()
 	process := processName("kvwriter")
 	conn, err := c.connect(process, log)
 	if err != nil {
@@ -44,7 +50,7 @@ func (c *WriterConfig) Run(ctx context.Context, log *slog.Logger) error {
 	defer conn.Close()
 	clock := new(clock)
 	writers, err := service.NewWriters(conn, service.WritersConfig{
-		Only: c.Databases, Lease: c.Lease, QuorumReads: c.QuorumReads, Now: clock.now, NewID: newID, Process: process, Logger: log, Registry: web.Registry,
+		Only: c.Databases, Lease: c.Lease, QuorumReads: c.QuorumReads, Now: clock.now, NewID: newID, Process: process, Checkpoints: checkpoints, Logger: log, Registry: web.Registry,
 	})
 	if err != nil {
 		return err
