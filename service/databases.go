@@ -20,14 +20,15 @@ import (
 
 // Config is how the replicas of a process work.
 type Config struct {
-	Create   bool   // make a database when it is first used
-	Replicas int    // of the logs that are made, on so many NATS servers
-	MostLag  uint64 // records that a replica that is ready may be behind
-	Now      func() kv.Millis
-	NewID    func() ulid.ULID
-	Process  string // the name of this process, for people
-	Logger   *slog.Logger
-	Registry prometheus.Registerer
+	Create      bool   // make a database when it is first used
+	Replicas    int    // of the logs that are made, on so many NATS servers
+	AllowUnsafe bool   // serve logs whose streams could lose records
+	MostLag     uint64 // records that a replica that is ready may be behind
+	Now         func() kv.Millis
+	NewID       func() ulid.ULID
+	Process     string // the name of this process, for people
+	Logger      *slog.Logger
+	Registry    prometheus.Registerer
 }
 
 // Databases has a replica of every database. It implements kvconnect.Databases.
@@ -103,7 +104,12 @@ func (s *Databases) openAll(ctx context.Context, first string) error {
 		}
 	}
 	for _, name := range names {
-		if _, err := s.find(ctx, name, false); err != nil {
+		_, err := s.find(ctx, name, false)
+		if isUnsafe(err) { // the others are served
+			s.config.Logger.Error("the database is refused", "database", name, "error", err)
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -120,6 +126,9 @@ func (s *Databases) Database(ctx context.Context, name string, create bool) (kvc
 		return nil, err
 	}
 	s.config.Logger.Error("cannot open a database", "database", name, "error", err)
+	if isUnsafe(err) {
+		return nil, kv.Errorf(kv.ErrUnavailable, "the database %q is not served: its log could lose what is written; the server's own log says why", name)
+	}
 	return nil, kv.Errorf(kv.ErrUnavailable, "the database %q cannot be opened now; try again", name)
 }
 
@@ -187,10 +196,13 @@ func (s *Databases) open(ctx context.Context, name string, create bool) (*Databa
 }
 
 func (s *Databases) openLog(ctx context.Context, name string, create bool) (*natslog.Log, error) {
+	open := natslog.Open
 	if create {
-		return natslog.Create(ctx, s.js, name, natslog.Config{Replicas: s.config.Replicas})
+		open = func(ctx context.Context, js jetstream.JetStream, name string) (*natslog.Log, error) {
+			return natslog.Create(ctx, js, name, natslog.Config{Replicas: s.config.Replicas})
+		}
 	}
-	return natslog.Open(ctx, s.js, name)
+	return openSafe(ctx, s.js, name, open, s.config.AllowUnsafe)
 }
 
 // all returns the databases that are open, by name.

@@ -62,7 +62,7 @@ func randomID() ulid.ULID { return ulid.MustNew(ulid.Now(), rand.Reader) }
 func (r *rig) writers() (stop func()) {
 	r.t.Helper()
 	w, err := NewWriters(r.connect(), WritersConfig{
-		Lease: time.Second, Now: r.clock, NewID: randomID, Process: "w", Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+		AllowUnsafe: true, Lease: time.Second, Now: r.clock, NewID: randomID, Process: "w", Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -84,7 +84,7 @@ func (r *rig) writers() (stop func()) {
 func (r *rig) reader() *Database {
 	r.t.Helper()
 	databases, err := OpenDatabases(r.connect(), Config{
-		Create: true, Replicas: 1, Process: "r", Now: r.clock, NewID: randomID, Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+		Create: true, Replicas: 1, AllowUnsafe: true, Process: "r", Now: r.clock, NewID: randomID, Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -24,6 +24,7 @@ import (
 // WritersConfig is how the writers of a process work.
 type WritersConfig struct {
 	Only        []string      // lead only these databases; empty: all
+	AllowUnsafe bool          // lead databases whose streams could lose records
 	Lease       time.Duration // see writer.Config
 	QuorumReads bool          // answer no read index by the lease: each takes a record, unless commits bring one anyway
 	Now         func() kv.Millis
@@ -44,6 +45,7 @@ type Writers struct {
 	mu     sync.Mutex
 	known  map[string]*standing // the databases that are stood by for, or were
 	listed bool                 // the databases have been listed once
+	said   map[string]string    // of the databases that could not be opened: why, as it was logged
 }
 
 // standing is the standby of one database.
@@ -66,7 +68,7 @@ func NewWriters(conn *nats.Conn, c WritersConfig) (*Writers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	w := &Writers{conn: conn, js: js, config: c, known: map[string]*standing{}}
+	w := &Writers{conn: conn, js: js, config: c, known: map[string]*standing{}, said: map[string]string{}}
 	w.metrics = newWriterMetrics(c.Registry, func() float64 { return float64(w.leading.Load()) })
 	return w, nil
 }
@@ -149,7 +151,10 @@ func (w *Writers) end(ctx context.Context, name string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !isDamage(err) {
-		w.config.Logger.Warn("cannot stand by for a database; trying again", "database", name, "error", err)
+		if reason := err.Error(); w.said[name] != reason { // it is tried every second
+			w.config.Logger.Warn("cannot stand by for a database; trying on", "database", name, "error", err)
+			w.said[name] = reason
+		}
 		delete(w.known, name)
 		return
 	}
@@ -157,14 +162,22 @@ func (w *Writers) end(ctx context.Context, name string, err error) {
 	w.known[name].failure = err
 }
 
+// opened forgets what was amiss with a database, so that it is logged when it happens again.
+func (w *Writers) opened(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.said, name)
+}
+
 // standBy stands by for one database, and leads it at times, until ctx ends or the log is damaged.
 func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 	opening, cancel := context.WithTimeout(ctx, listTimeout)
-	log, err := natslog.Open(opening, w.js, name)
+	log, err := openSafe(opening, w.js, name, natslog.Open, w.config.AllowUnsafe)
 	cancel()
 	if err != nil {
 		return err
 	}
+	w.opened(name)
 	logger := w.config.Logger.With("database", name)
 	heartbeats := make(chan writer.Heartbeat, 1)
 	stop, err := Heartbeats(w.conn, name, logger, func(h Heartbeat) {

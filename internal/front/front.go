@@ -27,6 +27,7 @@ type Front struct {
 	failed      chan error
 	metrics     *httpMetrics
 	metricsPage http.Handler
+	awaited     atomic.Pointer[func() error] // see Await
 	backend     atomic.Pointer[backend]
 	draining    atomic.Bool
 	log         *slog.Logger
@@ -76,6 +77,9 @@ func (f *Front) Failed() <-chan error { return f.failed }
 func (f *Front) Observe(endpoint kvconnect.Endpoint, status int, took time.Duration) {
 	f.metrics.observe(endpoint, status, took)
 }
+
+// Await has /readyz say what is amiss, unless that is nil, until Open.
+func (f *Front) Await(amiss func() error) { f.awaited.Store(&amiss) }
 
 // Open begins to serve. ready returns nil if all is well, and otherwise what is amiss; connect may be nil.
 func (f *Front) Open(ready func() error, connect *kvconnect.Server) {
@@ -140,7 +144,11 @@ const starting = "the databases are being opened; try again"
 func (f *Front) readyz(w http.ResponseWriter, b *backend) {
 	switch {
 	case b == nil:
-		http.Error(w, starting, http.StatusServiceUnavailable)
+		reason := starting
+		if amiss := f.awaited.Load(); amiss != nil && (*amiss)() != nil {
+			reason = (*amiss)().Error()
+		}
+		http.Error(w, reason, http.StatusServiceUnavailable)
 	case f.draining.Load():
 		http.Error(w, "the server is stopping", http.StatusServiceUnavailable)
 	default:
