@@ -12,6 +12,7 @@ import (
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
+	"github.com/millpondkv/millpond/projection"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/oklog/ulid/v2"
@@ -37,7 +38,7 @@ type Databases struct {
 	js      jetstream.JetStream
 	config  Config
 	metrics *replicaMetrics
-	silence func() // no status is answered any more
+	silence func() // no question about this process is answered any more
 
 	mu     sync.RWMutex
 	places map[string]*place
@@ -66,7 +67,8 @@ func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
 	s := &Databases{conn: conn, js: js, config: c, metrics: newReplicaMetrics(c.Registry), places: map[string]*place{}}
-	if s.silence, err = answerStatus(conn, c.Logger, s.status); err != nil {
+	digests := &digester{process: c.Process, role: roleReader, find: s.projection, log: c.Logger}
+	if s.silence, err = answerQuestions(conn, c.Logger, s.status, digests); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -217,6 +219,14 @@ func (s *Databases) all() map[string]*Database {
 		}
 	}
 	return open
+}
+
+// projection returns that of an open database; nil if there is none.
+func (s *Databases) projection(name string) *projection.Projection {
+	if d := s.all()[name]; d != nil {
+		return d.projection
+	}
+	return nil
 }
 
 // Ready returns nil if NATS is connected and every replica is close to the end of its log, and otherwise what is amiss.

@@ -83,7 +83,8 @@ const (
 
 // Run stands by and leads until ctx ends, and hands over what it leads then.
 func (w *Writers) Run(ctx context.Context) error {
-	stop, err := answerStatus(w.conn, w.config.Logger, w.status)
+	digests := &digester{process: w.config.Process, role: roleWriter, find: w.projection, log: w.config.Logger}
+	stop, err := answerQuestions(w.conn, w.config.Logger, w.status, digests)
 	if err != nil {
 		return err
 	}
@@ -160,6 +161,16 @@ func (w *Writers) end(ctx context.Context, name string, err error) {
 	}
 	w.config.Logger.Error("the log is damaged; the database is not led any more", "database", name, "error", err)
 	w.known[name].failure = err
+}
+
+// projection returns that of a database that is stood by for; nil if there is none.
+func (w *Writers) projection(name string) *projection.Projection {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.known[name]; s != nil {
+		return s.projection.Load()
+	}
+	return nil
 }
 
 // opened forgets what was amiss with a database, so that it is logged when it happens again.
