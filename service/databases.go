@@ -67,7 +67,7 @@ func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
 	s := &Databases{conn: conn, js: js, config: c, metrics: newReplicaMetrics(c.Registry), places: map[string]*place{}}
-	digests := &digester{process: c.Process, role: roleReader, find: s.projection, log: c.Logger}
+	digests := &digester{process: c.Process, role: RoleReader, find: s.projection, log: c.Logger}
 	if s.silence, err = answerQuestions(conn, c.Logger, s.status, digests); err != nil {
 		return nil, err
 	}

@@ -34,8 +34,8 @@ type DatabaseStatus struct {
 
 // The roles of processes.
 const (
-	roleReader = "reader"
-	roleWriter = "writer"
+	RoleReader = "reader"
+	RoleWriter = "writer"
 )
 
 // answerQuestions answers what is asked of every process until stop is called.
@@ -102,7 +102,7 @@ func AskStatus(ctx context.Context, conn *nats.Conn, wait time.Duration) ([]Stat
 }
 
 func (s *Databases) status() Status {
-	status := Status{Process: s.config.Process, Role: roleReader}
+	status := Status{Process: s.config.Process, Role: RoleReader}
 	open := s.all()
 	for _, name := range slices.Sorted(maps.Keys(open)) {
 		d := open[name]
@@ -115,7 +115,7 @@ func (s *Databases) status() Status {
 }
 
 func (w *Writers) status() Status {
-	status := Status{Process: w.config.Process, Role: roleWriter}
+	status := Status{Process: w.config.Process, Role: RoleWriter}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(w.known)) {

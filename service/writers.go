@@ -83,7 +83,7 @@ const (
 
 // Run stands by and leads until ctx ends, and hands over what it leads then.
 func (w *Writers) Run(ctx context.Context) error {
-	digests := &digester{process: w.config.Process, role: roleWriter, find: w.projection, log: w.config.Logger}
+	digests := &digester{process: w.config.Process, role: RoleWriter, find: w.projection, log: w.config.Logger}
 	stop, err := answerQuestions(w.conn, w.config.Logger, w.status, digests)
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func (w *Writers) end(ctx context.Context, name string, err error) {
 		delete(w.known, name)
 		return
 	}
-	w.config.Logger.Error("the log is damaged; the database is not led any more", "database", name, "error", err)
+	w.config.Logger.Error(unreadableLog(err)+"; the database is not led any more", "database", name, "error", err)
 	w.known[name].failure = err
 }
 

@@ -1,7 +1,7 @@
 package cluster
 
 import (
-	"fmt"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -26,7 +26,11 @@ func (l *link) options() []nats.Option {
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectJit, reconnectJit),
 		nats.RetryOnFailedConnect(true),
 		nats.IgnoreAuthErrorAbort(),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { l.log.Warn("the connection to NATS is lost", "error", err) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil { // without one it was closed here
+				l.log.Warn("the connection to NATS is lost", "error", err)
+			}
+		}),
 		nats.ConnectHandler(func(conn *nats.Conn) { l.log.Info("connected to NATS", "server", conn.ConnectedUrlRedacted()) }),
 		nats.ReconnectHandler(func(conn *nats.Conn) {
 			l.log.Info("connected to NATS again", "server", conn.ConnectedUrlRedacted())
@@ -57,7 +61,7 @@ func (l *link) amiss() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.failed == nil {
-		return fmt.Errorf("NATS is not connected yet")
+		return errors.New("NATS is not connected yet")
 	}
 	return &UnreachableError{l.failed}
 }

@@ -41,11 +41,11 @@ const serversWait = time.Second
 // askServers asks the servers over NATS, and at the monitoring URLs. It blocks for about twice serversWait at most.
 func askServers(ctx context.Context, conn *nats.Conn, monitors []string) Servers {
 	all := &answers{byID: map[string]Server{}}
-	problems := []string{all.overNATS(ctx, conn)}
-	if !all.complete() {
-		problems = append(problems, all.atURLs(ctx, monitors)...)
+	problem := all.overNATS(ctx, conn)
+	if all.complete() || len(monitors) == 0 {
+		return all.servers([]string{problem}, false)
 	}
-	return all.servers(problems, len(monitors) > 0)
+	return all.servers(all.atURLs(ctx, monitors), true)
 }
 
 // answers gathers what servers say.
@@ -204,12 +204,17 @@ func (a *answers) servers(problems []string, monitored bool) Servers {
 	return s
 }
 
-// unsafe returns a sentence for each server that acks records which a power cut can take.
-func (s Servers) unsafe() (found []string) {
+// unsafe returns a sentence about the servers that ack records which a power cut can take; none if there are none.
+func (s Servers) unsafe() []string {
+	var names []string
 	for _, server := range s.Known {
 		if !server.SyncAlways {
-			found = append(found, fmt.Sprintf("the NATS server %s acks records before they are on disk, so a power cut loses commits; set sync_interval: always in its jetstream block and restart it", server.Name))
+			names = append(names, server.Name)
 		}
 	}
-	return found
+	if len(names) == 0 {
+		return nil
+	}
+	return []string{"acks come before records are on disk, so a power cut loses commits, on the NATS servers " + strings.Join(names, ", ") +
+		"; set sync_interval: always in their jetstream blocks and restart them"}
 }

@@ -27,6 +27,7 @@ type startCheck struct {
 }
 
 const (
+	listTimeout    = 2 * time.Second // JetStream may have no leader yet
 	inspectTimeout = 5 * time.Second
 	inspectAgain   = 500 * time.Millisecond
 )
@@ -86,12 +87,14 @@ func (c startCheck) warn(found []string) {
 // inspect returns a sentence for each thing that could lose commits. What cannot be found out now is logged and no such thing;
 // a stream that does not answer is looked at when it is opened.
 func (c startCheck) inspect(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (found []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
-	defer cancel()
-	names, err := natslog.List(ctx, js)
+	listing, cancel := context.WithTimeout(ctx, listTimeout)
+	names, err := natslog.List(listing, js)
+	cancel()
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel = context.WithTimeout(ctx, inspectTimeout)
+	defer cancel()
 	servers := askServers(ctx, conn, c.Monitor)
 	if servers.Unknown != "" {
 		c.log.Warn(servers.Unknown)
