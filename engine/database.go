@@ -107,7 +107,8 @@ func (d *Database) load(ctx context.Context) (err error) {
 		return errors.Join(fmt.Errorf("replay the log of %q: %w; %s", d.name, err, restore), p.Close())
 	}
 	d.projection = p
-	d.observer = d.engine.metrics.observe(d.name, p)
+	d.observer = &observer{Sequencer: d.engine.metrics.sequencers.Of(d.name)}
+	d.engine.metrics.projections.Show(d.name, p, nil)
 	d.observer.sinceCheckpoint.Store(int64(end-from) * replayedRecord)
 	if ahead := p.Chain().Time - d.engine.clock.now(); ahead > clockTolerance {
 		logger.Warn("this machine's clock is behind the last record's time; keys expire by that time until the clock has caught up", "behind", time.Duration(ahead)*time.Millisecond)
@@ -245,7 +246,7 @@ func (d *Database) close(ctx context.Context) error {
 	if d.store != nil && ctx.Err() == nil {
 		err = d.checkpoint(ctx)
 	}
-	d.engine.metrics.forget(d.observer)
+	d.engine.metrics.projections.Forget(d.name)
 	return errors.Join(err, d.projection.Close())
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/measure"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
 	"github.com/millpondkv/millpond/projection"
@@ -37,7 +38,7 @@ type Databases struct {
 	conn    *nats.Conn
 	js      jetstream.JetStream
 	config  Config
-	metrics *replicaMetrics
+	metrics *measure.Projections
 	silence func() // no question about this process is answered any more
 
 	mu     sync.RWMutex
@@ -66,7 +67,7 @@ func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	s := &Databases{conn: conn, js: js, config: c, metrics: newReplicaMetrics(c.Registry), places: map[string]*place{}}
+	s := &Databases{conn: conn, js: js, config: c, metrics: measure.NewProjections(c.Registry, true), places: map[string]*place{}}
 	digests := &digester{process: c.Process, role: RoleReader, find: s.projection, log: c.Logger}
 	if s.silence, err = answerQuestions(conn, c.Logger, s.status, digests); err != nil {
 		return nil, err
@@ -192,7 +193,7 @@ func (s *Databases) open(ctx context.Context, name string, create bool) (*Databa
 	if err := d.wait(ctx, kv.Position(d.end.Load())); err != nil && d.broken() == nil {
 		return nil, errors.Join(err, d.close())
 	}
-	s.metrics.add(name, d)
+	s.metrics.Show(name, d.projection, func() kv.Position { return kv.Position(d.end.Load()) })
 	s.config.Logger.Info("opened", "database", name, "position", d.projection.Chain().Applied)
 	return d, nil
 }

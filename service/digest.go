@@ -47,10 +47,16 @@ var (
 // digestAt waits for a projection to reach a position and returns the digest of its state there. It fails with errPassed and
 // errBehind.
 func digestAt(ctx context.Context, p *projection.Projection, at kv.Position) (string, error) {
-	waiting, cancel := context.WithTimeout(ctx, digestWait)
-	defer cancel()
-	if p.Wait(waiting, at) != nil {
-		return "", errBehind
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	late := time.AfterFunc(digestWait, func() {
+		if p.Chain().Applied < at {
+			cancel(errBehind)
+		}
+	})
+	defer late.Stop()
+	if p.Wait(ctx, at) != nil {
+		return "", context.Cause(ctx)
 	}
 	chain, digest, err := p.Digest(ctx)
 	if err == nil && chain.Applied != at {

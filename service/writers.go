@@ -204,22 +204,23 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 	p := projection.New(projection.Options{})
 	defer p.Close()
 	s.projection.Store(p)
-	observer := w.metrics.observe(name, p)
-	defer observer.forget()
+	w.metrics.projections.Show(name, p, nil)
+	defer w.metrics.projections.Forget(name)
 	lease := w.config.Lease
 	if w.config.QuorumReads {
 		lease = 0
 	}
 	standby := writer.NewStandby(writer.StandbyConfig{
-		Config:  writer.Config{Log: log, Projection: p, Now: w.config.Now, NewID: w.config.NewID, Logger: logger, Metrics: observer, Lease: lease},
+		Config:  writer.Config{Log: log, Projection: p, Now: w.config.Now, NewID: w.config.NewID, Logger: logger, Metrics: w.metrics.sequencers.Of(name), Lease: lease},
 		Silence: w.config.Lease + w.config.Lease/4, Heartbeats: heartbeats, Handicap: w.handicap,
 	})
 	return standby.Run(ctx, func(reign context.Context, q *writer.Sequencer) {
+		w.metrics.takeovers.WithLabelValues(name).Inc()
 		w.leads(s, 1)
 		defer w.leads(s, -1)
 		err := Reign{
 			Database: name, Writer: q.Writer(), Leader: q, Chain: p.Chain, Now: w.config.Now, Process: w.config.Process,
-			Refused: observer.refused.Inc, Logger: logger,
+			Refused: w.metrics.refused.WithLabelValues(name).Inc, Logger: logger,
 		}.Serve(reign, w.conn)
 		if err != nil { // the connection is closed: the process ends
 			logger.Error("cannot lead", "error", err)
