@@ -53,27 +53,41 @@ func writeJSON(w io.Writer, v any) error {
 	return encoder.Encode(v)
 }
 
-// sections writes tables one below the other, each with columns of its own.
+// sections writes tables one below the other, each with columns of its own. One without rows is left out.
 type sections struct {
-	w     io.Writer
-	table *tabwriter.Writer
+	w        io.Writer
+	headings []string
+	table    *tabwriter.Writer // nil until the section has a row
+	begun    bool              // a table has been written before
 }
 
 // begin starts a table with these headings.
 func (s *sections) begin(headings ...string) {
-	if s.table != nil {
-		s.table.Flush()
-		fmt.Fprintln(s.w)
-	}
-	s.table = tabwriter.NewWriter(s.w, 0, 0, 2, ' ', 0)
-	s.row(headings...)
+	s.end()
+	s.headings = headings
 }
 
 func (s *sections) row(cells ...string) {
+	if s.table == nil {
+		if s.begun {
+			fmt.Fprintln(s.w)
+		}
+		s.begun = true
+		s.table = tabwriter.NewWriter(s.w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(s.table, strings.Join(s.headings, "\t"))
+	}
 	fmt.Fprintln(s.table, strings.Join(cells, "\t"))
 }
 
-func (s *sections) end() error { return s.table.Flush() }
+// end writes what is left. The error is the writer's.
+func (s *sections) end() error {
+	if s.table == nil {
+		return nil
+	}
+	err := s.table.Flush()
+	s.table = nil
+	return err
+}
 
 func writeOverview(w io.Writer, o *cluster.Overview) error {
 	s := &sections{w: w}
@@ -85,7 +99,7 @@ func writeOverview(w io.Writer, o *cluster.Overview) error {
 	for _, r := range o.Readers {
 		s.row(r.Process, r.Database, fmt.Sprint(r.Position), lag(r))
 	}
-	s.begin("WRITER", "DATABASE", "POSITION", "")
+	s.begin("WRITER", "DATABASE", "POSITION", "DUTY")
 	for _, r := range o.Writers {
 		s.row(r.Process, r.Database, fmt.Sprint(r.Position), duty(r))
 	}
@@ -101,8 +115,11 @@ func writeOverview(w io.Writer, o *cluster.Overview) error {
 	for _, server := range o.Servers.Known {
 		s.row(server.Name, server.Version, syncs(server))
 	}
-	if missing := o.Servers.Size - len(o.Servers.Known); missing > 0 || len(o.Servers.Known) == 0 {
-		s.row("("+atLeast(missing)+" more)", "-", "not known")
+	switch missing := o.Servers.Size - len(o.Servers.Known); {
+	case len(o.Servers.Known) == 0:
+		s.row("(not known)", "-", "not known")
+	case missing > 0:
+		s.row(fmt.Sprintf("(%d more)", missing), "-", "not known")
 	}
 	if err := s.end(); err != nil {
 		return err
@@ -147,13 +164,6 @@ func syncs(s cluster.Server) string {
 		return "always"
 	}
 	return "NOT ALWAYS"
-}
-
-func atLeast(missing int) string {
-	if missing > 0 {
-		return fmt.Sprint(missing)
-	}
-	return "one or"
 }
 
 // replicas lists the servers that keep a stream, the leader first.

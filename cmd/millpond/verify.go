@@ -84,7 +84,7 @@ func databasesOf(ctx context.Context, conn *nats.Conn) ([]string, error) {
 
 func writeVerdicts(w io.Writer, verdicts []service.Verdict) error {
 	s := &sections{w: w}
-	s.begin("DATABASE", "PROCESS", "POSITION", "DIGEST", "")
+	s.begin("DATABASE", "PROCESS", "POSITION", "DIGEST", "VERDICT")
 	for _, v := range verdicts {
 		most := mostCommon(v.Digests)
 		for _, d := range v.Digests {
