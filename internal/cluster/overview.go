@@ -83,7 +83,7 @@ func (c NATS) Look(ctx context.Context, conn *nats.Conn) (Overview, error) {
 		return o, err
 	}
 	if listErr != nil {
-		o.Warnings = append(o.Warnings, fmt.Sprintf("JetStream does not say which streams there are (%v); if the user may not ask, use the one of a kvreader", listErr))
+		o.Warnings = append(o.Warnings, fmt.Sprintf("JetStream does not say which streams there are (%v): fewer than half of the NATS servers are up, or this user may not ask; a kvreader's may", listErr))
 	}
 	o.fill(processes, states)
 	o.warn(processes, states)
