@@ -18,7 +18,7 @@ type link struct {
 	closed chan struct{}
 
 	mu     sync.Mutex
-	failed error // the last try to reach a server; guarded by mu
+	failed error // why the last try to reach a server failed; nil after one that did not
 }
 
 func (l *link) options() []nats.Option {
@@ -31,9 +31,13 @@ func (l *link) options() []nats.Option {
 				l.log.Warn("the connection to NATS is lost", "error", err)
 			}
 		}),
-		nats.ConnectHandler(func(conn *nats.Conn) { l.log.Info("connected to NATS", "server", conn.ConnectedUrlRedacted()) }),
+		nats.ConnectHandler(func(conn *nats.Conn) {
+			l.log.Info("connected to NATS", "server", conn.ConnectedUrlRedacted())
+			l.forget()
+		}),
 		nats.ReconnectHandler(func(conn *nats.Conn) {
 			l.log.Info("connected to NATS again", "server", conn.ConnectedUrlRedacted())
+			l.forget()
 			select {
 			case l.again <- struct{}{}:
 			default:
@@ -50,6 +54,12 @@ func (l *link) note(err error) {
 		l.failed = err
 		l.mu.Unlock()
 	}
+}
+
+func (l *link) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed = nil
 }
 
 // amiss returns why NATS is not connected; nil if it is.

@@ -91,9 +91,7 @@ func documentedMetrics(t *testing.T) map[string][]string {
 	all := map[string][]string{}
 	for _, row := range regexp.MustCompile("(?m)^\\| (`millpond_[^|]*) \\| ([^|]*) \\|").FindAllStringSubmatch(string(page), -1) {
 		for program := range strings.SplitSeq(row[2], ", ") {
-			for _, name := range regexp.MustCompile(`millpond_\w+`).FindAllString(row[1], -1) {
-				all[program] = append(all[program], name)
-			}
+			all[program] = append(all[program], regexp.MustCompile(`millpond_\w+`).FindAllString(row[1], -1)...)
 		}
 	}
 	for _, names := range all {

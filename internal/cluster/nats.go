@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -60,6 +61,11 @@ func (c NATS) options(name string) ([]nats.Option, error) {
 func (c NATS) check() error {
 	if len(c.Servers) == 0 {
 		return errors.New("--nats names no server; give the URLs of the NATS servers, like nats://a:4222,nats://b:4222")
+	}
+	for _, text := range c.Monitor {
+		if u, err := url.Parse(text); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return fmt.Errorf("--nats-monitor: %q is not a URL like http://a:8222", text)
+		}
 	}
 	if c.Creds != "" {
 		if err := checkCreds(c.Creds); err != nil {

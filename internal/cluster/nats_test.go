@@ -136,6 +136,7 @@ func TestNATSFiles(t *testing.T) {
 		"--nats-ca: open " + absent:          {CA: absent},
 		"has no certificate in PEM form":     {CA: noise},
 		"belong together":                    {Cert: noise},
+		`--nats-monitor: "a:8222"`:           {Monitor: []string{"a:8222"}},
 		"--nats-cert and --nats-key: tls: f": {Cert: noise, Key: noise},
 	} {
 		c.Servers = []string{"nats://127.0.0.1:1"}

@@ -49,7 +49,7 @@ func (c *ReaderConfig) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	defer link.Close()
 	web.Await(link.amiss)
-	check := startCheck{NATS: c.NATS, Safety: c.Safety, log: log}
+	check := &startCheck{NATS: c.NATS, Safety: c.Safety, log: log}
 	if err := check.await(ctx, link); err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type startCheck struct {
 	Safety
 	only []string // look at the streams of these databases; empty: of all
 	log  *slog.Logger
+	said string // what is not known, as it was logged last
 }
 
 const (
@@ -33,7 +34,7 @@ const (
 )
 
 // await blocks until NATS and JetStream answer, and returns a refusal if what they say is unsafe. It returns nil when ctx ends.
-func (c startCheck) await(ctx context.Context, l *link) error {
+func (c *startCheck) await(ctx context.Context, l *link) error {
 	js, err := jetstream.New(l.Conn)
 	if err != nil {
 		return fmt.Errorf("use JetStream: %w", err)
@@ -61,7 +62,7 @@ func (c startCheck) await(ctx context.Context, l *link) error {
 
 // repeat looks again whenever NATS is connected again, since then other servers may be there, and logs what it finds. It
 // returns when ctx ends.
-func (c startCheck) repeat(ctx context.Context, l *link) {
+func (c *startCheck) repeat(ctx context.Context, l *link) {
 	js, err := jetstream.New(l.Conn)
 	if err != nil {
 		return // await has said so
@@ -78,7 +79,7 @@ func (c startCheck) repeat(ctx context.Context, l *link) {
 	}
 }
 
-func (c startCheck) warn(found []string) {
+func (c *startCheck) warn(found []string) {
 	for _, sentence := range found {
 		c.log.Warn("UNSAFE: " + sentence)
 	}
@@ -86,7 +87,7 @@ func (c startCheck) warn(found []string) {
 
 // inspect returns a sentence for each thing that could lose commits. What cannot be found out now is logged and no such thing;
 // a stream that does not answer is looked at when it is opened.
-func (c startCheck) inspect(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (found []string, err error) {
+func (c *startCheck) inspect(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (found []string, err error) {
 	listing, cancel := context.WithTimeout(ctx, listTimeout)
 	names, err := natslog.List(listing, js)
 	cancel()
@@ -96,9 +97,10 @@ func (c startCheck) inspect(ctx context.Context, conn *nats.Conn, js jetstream.J
 	ctx, cancel = context.WithTimeout(ctx, inspectTimeout)
 	defer cancel()
 	servers := askServers(ctx, conn, c.Monitor)
-	if servers.Unknown != "" {
+	if servers.Unknown != "" && servers.Unknown != c.said {
 		c.log.Warn(servers.Unknown)
 	}
+	c.said = servers.Unknown
 	found = servers.unsafe()
 	if sentence := natslog.UnsafePayload(conn.MaxPayload()); sentence != "" {
 		found = append(found, sentence)

@@ -46,7 +46,7 @@ func (c *WriterConfig) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	defer link.Close()
 	web.Await(link.amiss)
-	check := startCheck{NATS: c.NATS, Safety: c.Safety, only: c.Databases, log: log}
+	check := &startCheck{NATS: c.NATS, Safety: c.Safety, only: c.Databases, log: log}
 	if err := check.await(ctx, link); err != nil {
 		return err
 	}
