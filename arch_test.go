@@ -33,8 +33,8 @@ var arrows = map[string][]string{
 	"backup":             {"events", "kv", "kv/v8"},
 
 	// Above the line of what a server is made of: what puts it together.
-	"engine":           append([]string{"internal/natsserver", "internal/syncfile"}, servers...),
-	"service":          servers,
+	"engine":           append([]string{"internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
+	"service":          append([]string{"internal/measure"}, servers...),
 	"internal/serve":   append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/syncfile"}, servers...),
 	"internal/cluster": append([]string{"service", "internal/front", "internal/config"}, servers...),
 	"internal/front":   {"kvconnect"},
@@ -45,6 +45,7 @@ var arrows = map[string][]string{
 
 	"internal/config":     {},
 	"internal/ndjson":     {"kv", "kv/v8", "kv/v8/literal"},
+	"internal/measure":    {"projection", "kv"}, // metrics that engine and service share
 	"internal/natsserver": {},
 	"internal/syncfile":   {},
 	"internal/fakeserver": {"kvconnect", "kv", "kv/kvtest"}, // for tests of clients

@@ -31,7 +31,6 @@ type Database struct {
 	projection *projection.Projection
 	sequencer  *writer.Sequencer
 	keeper     *projection.Checkpointer // belongs to its own goroutine, and to close after that
-	observer   *observer
 
 	stopWork context.CancelFunc
 	led      chan struct{}  // closed when the sequencer has ended
@@ -105,7 +104,7 @@ func (d *Database) load(ctx context.Context) (err error) {
 		return errors.Join(fmt.Errorf("replay the log of %q: %w; %s", d.name, err, fromCopy), p.Close())
 	}
 	d.projection = p
-	d.observer = d.engine.metrics.observe(d.name, p)
+	d.engine.metrics.projections.Show(d.name, p, nil)
 	if ahead := p.Chain().Time - d.engine.clock.now(); ahead > clockTolerance {
 		logger.Warn("this machine's clock is behind the last record's time; keys expire by that time until the clock has caught up", "behind", time.Duration(ahead)*time.Millisecond)
 	}
@@ -129,7 +128,7 @@ func (d *Database) restore(ctx context.Context, logger *slog.Logger) (*projectio
 			return nil, err
 		}
 	}
-	keeper, err := projection.Restore(store, d.engine.config.CheckpointBytes, projection.Options{}, logger)
+	keeper, err := projection.Restore(store, d.engine.config.CheckpointBytes, projection.Options{Foreign: d.engine.metrics.foreign.Of(d.name)}, logger)
 	if err != nil || store == nil {
 		return keeper, err
 	}
@@ -147,7 +146,7 @@ func (d *Database) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	d.stopWork = cancel
 	d.sequencer = writer.New(writer.Config{
-		Log: d.log, Projection: d.projection, Now: d.engine.clock.now, NewID: newID, Metrics: d.observer,
+		Log: d.log, Projection: d.projection, Now: d.engine.clock.now, NewID: newID, Metrics: d.engine.metrics.sequencers.Of(d.name),
 		Logger: d.engine.config.Logger.With("database", d.name), Exclusive: true,
 	})
 	d.led = make(chan struct{})
@@ -182,7 +181,7 @@ func (d *Database) close(ctx context.Context) error {
 	if ctx.Err() == nil {
 		err = d.keeper.Save(ctx)
 	}
-	d.engine.metrics.forget(d.observer)
+	d.engine.metrics.projections.Forget(d.name)
 	return errors.Join(err, d.projection.Close())
 }
 

@@ -79,7 +79,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{config: c, dir: dir, metrics: newMetrics(c.Registry), databases: map[string]*Database{}, closing: make(chan struct{}), failed: make(chan error, 1)}
+	e := &Engine{config: c, dir: dir, metrics: newMetrics(c.Registry, c.Logger), databases: map[string]*Database{}, closing: make(chan struct{}), failed: make(chan error, 1)}
 	e.clock.wall = c.Now
 	if err := e.start(ctx); err != nil {
 		return nil, errors.Join(err, e.Close(ctx))

@@ -33,7 +33,7 @@ func (r *rig) keeping(dir string) (s *Databases, stop func()) {
 	r.t.Helper()
 	checkpoints := openCheckpoints(r.t, dir)
 	s, err := OpenDatabases(r.connect(), Config{
-		Create: true, Replicas: 1, Process: "r", Now: r.clock, NewID: randomID, Checkpoints: checkpoints,
+		AllowUnsafe: true, Create: true, Replicas: 1, Process: "r", Now: r.clock, NewID: randomID, Checkpoints: checkpoints,
 		Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 	})
 	if err != nil {
@@ -231,7 +231,7 @@ func TestWriterWaitsForLogBehindCheckpoint(t *testing.T) {
 	run := func() (w *Writers, stop func()) {
 		checkpoints := openCheckpoints(t, dir)
 		w, err := NewWriters(r.connect(), WritersConfig{
-			Lease: time.Second, Now: r.clock, NewID: randomID, Process: "w", Checkpoints: checkpoints,
+		AllowUnsafe: true, 	Lease: time.Second, Now: r.clock, NewID: randomID, Process: "w", Checkpoints: checkpoints,
 			Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 		})
 		if err != nil {

@@ -102,14 +102,16 @@ func (d *Database) follow(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case !isDamage(err):
-			d.logger.Warn("cannot follow the log; trying again", "error", err)
+			if d.asker.conn.IsConnected() { // a lost connection is logged once
+				d.logger.Warn("cannot follow the log; trying again", "error", err)
+			}
 		case d.projection.Chain().Applied > before:
 			bad = 1
 		default:
 			bad++
 		}
 		if bad == tries {
-			d.logger.Error("the log is damaged; this database is not served any more", "position", d.projection.Chain().Applied, "error", err)
+			d.logger.Error(unreadableLog(err)+"; this database is not served any more", "position", d.projection.Chain().Applied, "error", err)
 			d.broke(kv.Errorf(kv.ErrUnavailable, "This replica cannot read the log of the database; its own log says why."))
 			return
 		}
@@ -155,6 +157,14 @@ func (d *Database) followUntilStuck(ctx context.Context) error {
 
 func isDamage(err error) bool {
 	return errors.Is(err, events.ErrCorrupt) || errors.Is(err, events.ErrGap) || errors.Is(err, events.ErrDiverged) || errors.Is(err, events.ErrNewerFormat)
+}
+
+// unreadableLog says why a log is not read on, for which there are two reasons.
+func unreadableLog(err error) string {
+	if errors.Is(err, events.ErrNewerFormat) {
+		return "the log was written by a newer Millpond than this"
+	}
+	return "the log is damaged"
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/measure"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
 	"github.com/millpondkv/millpond/projection"
@@ -22,17 +23,16 @@ import (
 
 // Config is how the replicas of a process work.
 type Config struct {
-	Create   bool   // make a database when it is first used
-	Replicas int    // of the logs that are made, on so many NATS servers
-	MostLag  uint64 // records that a replica that is ready may be behind
-	Now      func() kv.Millis
-	NewID    func() ulid.ULID
-	Process  string // the name of this process, for people
-
+	Create      bool   // make a database when it is first used
+	Replicas    int    // of the logs that are made, on so many NATS servers
+	AllowUnsafe bool   // serve logs whose streams could lose records
+	MostLag     uint64 // records that a replica that is ready may be behind
+	Now         func() kv.Millis
+	NewID       func() ulid.ULID
+	Process     string       // the name of this process, for people
 	Checkpoints *Checkpoints // nil: each start replays the logs from their beginning
-
-	Logger   *slog.Logger
-	Registry prometheus.Registerer
+	Logger      *slog.Logger
+	Registry    prometheus.Registerer
 }
 
 // Databases has a replica of every database. It implements kvconnect.Databases.
@@ -40,9 +40,9 @@ type Databases struct {
 	conn    *nats.Conn
 	js      jetstream.JetStream
 	config  Config
-	metrics *replicaMetrics
-	foreign foreignMessages
-	silence func() // no status is answered any more
+	metrics *measure.Projections
+	foreign *measure.Foreign
+	silence func() // no question about this process is answered any more
 
 	mu       sync.RWMutex
 	places   map[string]*place
@@ -74,9 +74,10 @@ func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	s := &Databases{conn: conn, js: js, config: c, metrics: newReplicaMetrics(c.Registry),
-		foreign: newForeignMessages(c.Registry, c.Logger), places: map[string]*place{}, unopened: errOpening}
-	if s.silence, err = answerStatus(conn, c.Logger, s.status); err != nil {
+	s := &Databases{conn: conn, js: js, config: c, metrics: measure.NewProjections(c.Registry, true),
+		foreign: measure.NewForeign(c.Registry, c.Logger), places: map[string]*place{}, unopened: errOpening}
+	digests := &digester{process: c.Process, role: RoleReader, find: s.projection, log: c.Logger}
+	if s.silence, err = answerQuestions(conn, c.Logger, s.status, digests); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -127,7 +128,7 @@ func (s *Databases) openAll(ctx context.Context, first string) error {
 // mostOpening bounds how many databases are opened at once: each replays its log as fast as it can.
 const mostOpening = 4
 
-// openEach opens the databases. One that cannot be opened keeps no other from it.
+// openEach opens the databases. One that cannot be opened keeps no other from it; one that is refused is not tried again.
 func (s *Databases) openEach(ctx context.Context, names []string) error {
 	failed := make([]error, len(names))
 	room := make(chan struct{}, mostOpening)
@@ -136,7 +137,12 @@ func (s *Databases) openEach(ctx context.Context, names []string) error {
 		room <- struct{}{}
 		opening.Go(func() {
 			defer func() { <-room }()
-			_, failed[i] = s.find(ctx, name, false)
+			_, err := s.find(ctx, name, false)
+			if isUnsafe(err) {
+				s.config.Logger.Error("the database is refused", "database", name, "error", err)
+				err = nil
+			}
+			failed[i] = err
 		})
 	}
 	opening.Wait()
@@ -151,6 +157,10 @@ func (s *Databases) Database(ctx context.Context, name string, create bool) (kvc
 		return d, nil
 	case errors.Is(err, kv.ErrNoDatabase), errors.Is(err, kv.ErrUnavailable):
 		return nil, err
+	}
+	if isUnsafe(err) {
+		s.config.Logger.Error("cannot open a database", "database", name, "error", err)
+		return nil, kv.Errorf(kv.ErrUnavailable, "the database %q is not served: its log could lose what is written; the server's own log says why", name)
 	}
 	if !isDamage(err) { // of a log that does not fit its checkpoint OpenAll speaks
 		s.config.Logger.Error("cannot open a database", "database", name, "error", err)
@@ -211,7 +221,7 @@ func (s *Databases) open(ctx context.Context, p *place, name string, create bool
 	if err != nil {
 		return nil, err
 	}
-	if err := p.load(log, s.config, projection.Options{Foreign: s.foreign.of(name)}); err != nil {
+	if err := p.load(log, s.config, projection.Options{Foreign: s.foreign.Of(name)}); err != nil {
 		return nil, err
 	}
 	if err := p.loaded.verify(ctx, log); err != nil {
@@ -226,7 +236,7 @@ func (s *Databases) open(ctx context.Context, p *place, name string, create bool
 	if err := d.wait(ctx, kv.Position(d.end.Load())); err != nil && d.broken() == nil {
 		return nil, errors.Join(err, d.close(ctx))
 	}
-	s.metrics.add(name, d)
+	s.metrics.Show(name, d.projection, func() kv.Position { return kv.Position(d.end.Load()) })
 	s.config.Logger.Info("opened", "database", name, "position", d.projection.Chain().Applied, "checkpoint", keeper.Restored(),
 		"took", time.Since(began).Round(time.Millisecond).String())
 	return d, nil
@@ -254,10 +264,13 @@ func (p *place) unload() error {
 }
 
 func (s *Databases) openLog(ctx context.Context, name string, create bool) (*natslog.Log, error) {
+	open := natslog.Open
 	if create {
-		return natslog.Create(ctx, s.js, name, natslog.Config{Replicas: s.config.Replicas})
+		open = func(ctx context.Context, js jetstream.JetStream, name string) (*natslog.Log, error) {
+			return natslog.Create(ctx, js, name, natslog.Config{Replicas: s.config.Replicas})
+		}
 	}
-	return natslog.Open(ctx, s.js, name)
+	return openSafe(ctx, s.js, name, open, s.config.AllowUnsafe)
 }
 
 // all returns the databases that are open, by name.
@@ -272,6 +285,14 @@ func (s *Databases) all() map[string]*Database {
 		}
 	}
 	return open
+}
+
+// projection returns that of an open database; nil if there is none.
+func (s *Databases) projection(name string) *projection.Projection {
+	if d := s.all()[name]; d != nil {
+		return d.projection
+	}
+	return nil
 }
 
 // Ready returns nil if NATS is connected and every replica is close to the end of its log, and otherwise what is amiss.

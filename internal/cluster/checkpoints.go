@@ -16,10 +16,10 @@ type Checkpoints struct {
 // open locks the directory. It returns nil if there is none.
 func (c Checkpoints) open() (*service.Checkpoints, error) {
 	switch {
-	case c.CheckpointBytes <= 0:
-		return nil, errors.New("--checkpoint-bytes must be above zero")
 	case c.CheckpointDir == "":
 		return nil, nil
+	case c.CheckpointBytes <= 0:
+		return nil, errors.New("--checkpoint-bytes must be above zero")
 	}
 	return service.OpenCheckpoints(c.CheckpointDir, int64(c.CheckpointBytes))
 }
