@@ -22,15 +22,16 @@ import (
 
 // Config is how the replicas of a process work.
 type Config struct {
-	Create      bool   // make a database when it is first used
-	Replicas    int    // of the logs that are made, on so many NATS servers
-	AllowUnsafe bool   // serve logs whose streams could lose records
-	MostLag     uint64 // records that a replica that is ready may be behind
-	Now         func() kv.Millis
-	NewID       func() ulid.ULID
-	Process     string // the name of this process, for people
-	Logger      *slog.Logger
-	Registry    prometheus.Registerer
+	AllowUnsafe bool // serve logs whose streams could lose records
+
+	Create   bool   // make a database when it is first used
+	Replicas int    // of the logs that are made, on so many NATS servers
+	MostLag  uint64 // records that a replica that is ready may be behind
+	Now      func() kv.Millis
+	NewID    func() ulid.ULID
+	Process  string // the name of this process, for people
+	Logger   *slog.Logger
+	Registry prometheus.Registerer
 }
 
 // Databases has a replica of every database. It implements kvconnect.Databases.
