@@ -1,6 +1,6 @@
 # What a maintainer runs. Only Go, Node with npm, Python 3 and (for the race detector) a C compiler are assumed; `tools`
 # installs everything else into directories that git ignores, and, as root on Debian, the packages of a container engine
-# (not with ENGINE=).
+# (not with ENGINE=). Directories that are links to those of another checkout are unlinked, never emptied.
 
 RACE ?= -race
 ENGINE ?= engine
@@ -47,11 +47,12 @@ generate: ## the protobuf code (needs protoc: Debian's protobuf-compiler)
 tools: $(NODE_MODULES) $(VENV) $(ENGINE) ## what the tests run: Deno, npm packages, a Python environment, a container engine
 
 $(NODE_MODULES): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
+	@test ! -L $(CLIENTS)/node_modules || rm $(CLIENTS)/node_modules
 	cd $(CLIENTS) && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(VENV): $(CLIENTS)/requirements.txt
-	rm -rf $(dir $@)
+	rm -rf $(@D)
 	python3 -m venv $(dir $@)
 	$(dir $@)bin/pip install --quiet --disable-pip-version-check -r $(CLIENTS)/requirements.txt
 	@touch $@

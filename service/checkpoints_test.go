@@ -231,7 +231,7 @@ func TestWriterWaitsForLogBehindCheckpoint(t *testing.T) {
 	run := func() (w *Writers, stop func()) {
 		checkpoints := openCheckpoints(t, dir)
 		w, err := NewWriters(r.connect(), WritersConfig{
-		AllowUnsafe: true, 	Lease: time.Second, Now: r.clock, NewID: randomID, Process: "w", Checkpoints: checkpoints,
+			AllowUnsafe: true, Lease: time.Second, Now: r.clock, NewID: randomID, Process: "w", Checkpoints: checkpoints,
 			Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 		})
 		if err != nil {

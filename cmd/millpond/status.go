@@ -172,8 +172,6 @@ func replicas(all []natslog.Replica) string {
 	for _, r := range all {
 		state := "current"
 		switch {
-		case r.Leader && r.Server == "":
-			state = "one server, alone"
 		case r.Leader:
 			state = "leads"
 		case r.Offline:
@@ -184,7 +182,7 @@ func replicas(all []natslog.Replica) string {
 		if r.Lag > 0 {
 			state += fmt.Sprintf(" by %d", r.Lag)
 		}
-		list = append(list, strings.TrimSpace(r.Server+" "+state))
+		list = append(list, r.Server+" "+state)
 	}
 	return strings.Join(list, ", ")
 }

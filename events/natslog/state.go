@@ -14,7 +14,7 @@ import (
 type State struct {
 	Messages, Bytes uint64
 	First, Last     kv.Position
-	Replicas        []Replica // the leader first; one without a name if the server is alone
+	Replicas        []Replica // the leader first
 	Unsafe          []string  // see Log.Unsafe
 }
 
@@ -38,11 +38,7 @@ func Describe(ctx context.Context, js jetstream.JetStream, database string) (Sta
 		Messages: info.State.Msgs, Bytes: info.State.Bytes, Unsafe: log.Unsafe(),
 		First: kv.Position(info.State.FirstSeq), Last: kv.Position(info.State.LastSeq),
 	}
-	if info.Cluster == nil {
-		s.Replicas = []Replica{{Leader: true, Current: true}}
-		return s, nil
-	}
-	if info.Cluster.Leader == "" {
+	if info.Cluster == nil || info.Cluster.Leader == "" {
 		return s, fmt.Errorf("the stream %s has no leader", info.Config.Name)
 	}
 	s.Replicas = []Replica{{Server: info.Cluster.Leader, Leader: true, Current: true}}

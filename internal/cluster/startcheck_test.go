@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -135,4 +136,32 @@ func TestUnsafeStreamIsRefused(t *testing.T) {
 	other.awaitHealth("")
 	other.awaitLog("there is no such database yet")
 	other.awaitLog("databases=orders") // which there are
+}
+
+// When NATS is connected again, its servers are looked at again; what is unsafe by then is logged, and the program goes on.
+func TestServersAreLookedAtAgain(t *testing.T) {
+	addr, dir := freeAddr(t), t.TempDir()
+	monitor := freeAddr(t)
+	listen := func(o *server.Options) {
+		o.StoreDir = dir
+		o.Port, o.HTTPHost, o.HTTPPort = port(t, addr), "127.0.0.1", port(t, monitor)
+	}
+	s := natsServer(t, listen)
+	p := writer(t, at(s), safe)
+	p.awaitHealth("")
+	s.Shutdown()
+	s.WaitForShutdown()
+	p.awaitHealth("no NATS server can be reached")
+	natsServer(t, func(o *server.Options) { listen(o); o.SyncAlways = false })
+	p.awaitHealth("")
+	p.awaitLog("UNSAFE: acks come before records are on disk")
+}
+
+func port(t *testing.T, addr string) int {
+	t.Helper()
+	parsed, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(parsed.Port())
 }
