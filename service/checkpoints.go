@@ -11,6 +11,7 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/google/uuid"
+	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/projection"
 )
@@ -96,8 +97,8 @@ func (c *Checkpoints) restore(log *natslog.Log, logger *slog.Logger) (*restored,
 // errLost says that a log has lost what a checkpoint has.
 var errLost = errors.New("the log has lost records")
 
-// lostAfter is how long servers of a log may answer that it does not have what a checkpoint has, before that is taken for a
-// loss. A server that is cut off from the others, or catches up with them, answers from a log of the past.
+// lostAfter is how long servers of a log may answer that it ends before what a checkpoint has, before that is taken for a loss. A
+// server that is cut off from the others, or catches up with them, answers from a log of the past. It has no other records.
 const lostAfter = 30 * time.Second
 
 // verify returns nil if the log has all that the checkpoint has, and only then may it be followed from there. Otherwise it is to
@@ -107,10 +108,10 @@ func (r *restored) verify(ctx context.Context, log *natslog.Log) error {
 	switch {
 	case err == nil || !isDamage(err):
 		return err
-	case time.Since(r.since) < lostAfter:
-		return fmt.Errorf("%w, which the checkpoint has: the NATS server that answered may be behind", err)
+	case errors.Is(err, events.ErrGap) && time.Since(r.since) < lostAfter:
+		return fmt.Errorf("%w, as the checkpoint says; the NATS server that answered may be behind", err)
 	}
-	return fmt.Errorf("%w: %w, which the checkpoint has; restore the NATS servers from a copy, or stop this process and delete %s to go on with what is left", errLost, err, r.dir)
+	return fmt.Errorf("%w: %w, as the checkpoint says; restore the NATS servers from a copy, or stop this process and delete %s to go on with what is left", errLost, err, r.dir)
 }
 
 // save takes a checkpoint at the end of a process.

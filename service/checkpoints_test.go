@@ -199,7 +199,8 @@ func TestLostLog(t *testing.T) {
 	dir, end := r.filled()
 	r.pretend(dir, end)
 	log := r.log("default")
-	loaded, err := openCheckpoints(t, dir).restore(log, slog.New(slog.DiscardHandler))
+	checkpoints := openCheckpoints(t, dir)
+	loaded, err := checkpoints.restore(log, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,6 +220,18 @@ func TestLostLog(t *testing.T) {
 	r.resign("default", end)
 	if err := loaded.verify(t.Context(), log); err != nil {
 		t.Error(err)
+	}
+
+	other := end
+	other.Applied, other.Hash[0] = end.Applied-2, end.Hash[0]^1
+	r.pretend(dir, other)
+	diverged, err := checkpoints.restore(log, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer diverged.keeper.Projection().Close()
+	if err := diverged.verify(t.Context(), log); !errors.Is(err, events.ErrDiverged) || !errors.Is(err, errLost) {
+		t.Errorf("another record: %v; want errLost at once", err)
 	}
 }
 
