@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -65,6 +66,20 @@ func (c *Checkpoints) Close() error {
 		return nil
 	}
 	return c.lock.Unlock()
+}
+
+// without returns the directories that have checkpoints of other databases than the known ones, which are UUIDs.
+func (c *Checkpoints) without(known map[string]bool) (dirs []string, err error) {
+	if c == nil {
+		return nil, nil
+	}
+	files, err := filepath.Glob(filepath.Join(c.dir, "*", "*"))
+	for _, file := range files {
+		if dir := filepath.Dir(file); !known[filepath.Base(dir)] && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs, err
 }
 
 // saveTimeout bounds how long a process that stops takes checkpoints. Without them only its next start takes longer.

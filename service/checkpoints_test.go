@@ -278,6 +278,30 @@ func TestWriterWaitsForLogBehindCheckpoint(t *testing.T) {
 	poll(t, "both are led again", func() bool { return w.leading.Load() == 2 })
 }
 
+// Checkpoints of databases that have no log are pointed out, and no others.
+func TestMissingLogs(t *testing.T) {
+	dir := t.TempDir()
+	c := openCheckpoints(t, dir)
+	defer c.Close()
+	const known, missing, empty = "9ab3d5f2-0b2e-4f4c-8d55-0b8f5f9c0001", "9ab3d5f2-0b2e-4f4c-8d55-0b8f5f9c0002", "9ab3d5f2-0b2e-4f4c-8d55-0b8f5f9c0003"
+	for _, id := range []string{known, missing} {
+		store, err := projection.OpenStore(filepath.Join(dir, id), id)
+		if err == nil {
+			err = store.Mark(events.Chain{Applied: 1})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, empty), 0o700); err != nil { // made a moment before a crash
+		t.Fatal(err)
+	}
+	got, err := c.without(map[string]bool{known: true})
+	if diff := cmp.Diff(got, []string{filepath.Join(dir, missing)}); diff != "" || err != nil {
+		t.Errorf("%v, got (-), want (+):\n%s", err, diff)
+	}
+}
+
 // A directory belongs to one process, and has checkpoints only.
 func TestCheckpointDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
