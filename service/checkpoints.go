@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/google/uuid"
+	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/projection"
 )
@@ -66,6 +68,20 @@ func (c *Checkpoints) Close() error {
 	return c.lock.Unlock()
 }
 
+// without returns the directories that have checkpoints of other databases than the known ones, which are UUIDs.
+func (c *Checkpoints) without(known map[string]bool) (dirs []string, err error) {
+	if c == nil {
+		return nil, nil
+	}
+	files, err := filepath.Glob(filepath.Join(c.dir, "*", "*"))
+	for _, file := range files {
+		if dir := filepath.Dir(file); !known[filepath.Base(dir)] && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs, err
+}
+
 // saveTimeout bounds how long a process that stops takes checkpoints. Without them only its next start takes longer.
 const saveTimeout = 10 * time.Second
 
@@ -96,8 +112,8 @@ func (c *Checkpoints) restore(log *natslog.Log, o projection.Options, logger *sl
 // errLost says that a log has lost what a checkpoint has.
 var errLost = errors.New("the log has lost records")
 
-// lostAfter is how long servers of a log may answer that it does not have what a checkpoint has, before that is taken for a
-// loss. A server that is cut off from the others, or catches up with them, answers from a log of the past.
+// lostAfter is how long servers of a log may answer that it ends before what a checkpoint has, before that is taken for a loss. A
+// server that is cut off from the others, or catches up with them, answers from a log of the past. It has no other records.
 const lostAfter = 30 * time.Second
 
 // verify returns nil if the log has all that the checkpoint has, and only then may it be followed from there. Otherwise it is to
@@ -107,10 +123,10 @@ func (r *restored) verify(ctx context.Context, log *natslog.Log) error {
 	switch {
 	case err == nil || !isDamage(err):
 		return err
-	case time.Since(r.since) < lostAfter:
-		return fmt.Errorf("%w, which the checkpoint has: the NATS server that answered may be behind", err)
+	case errors.Is(err, events.ErrGap) && time.Since(r.since) < lostAfter:
+		return fmt.Errorf("%w, as the checkpoint says; the NATS server that answered may be behind", err)
 	}
-	return fmt.Errorf("%w: %w, which the checkpoint has; restore the NATS servers from a copy, or stop this process and delete %s to go on with what is left", errLost, err, r.dir)
+	return fmt.Errorf("%w: %w, as the checkpoint says; restore the NATS servers from a copy, or stop this process and delete %s to go on with what is left", errLost, err, r.dir)
 }
 
 // save takes a checkpoint at the end of a process.

@@ -199,7 +199,8 @@ func TestLostLog(t *testing.T) {
 	dir, end := r.filled()
 	r.pretend(dir, end)
 	log := r.log("default")
-	loaded, err := openCheckpoints(t, dir).restore(log, projection.Options{}, slog.New(slog.DiscardHandler))
+	checkpoints := openCheckpoints(t, dir)
+	loaded, err := checkpoints.restore(log, projection.Options{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,6 +220,18 @@ func TestLostLog(t *testing.T) {
 	r.resign("default", end)
 	if err := loaded.verify(t.Context(), log); err != nil {
 		t.Error(err)
+	}
+
+	other := end
+	other.Applied, other.Hash[0] = end.Applied-2, end.Hash[0]^1
+	r.pretend(dir, other)
+	diverged, err := checkpoints.restore(log, projection.Options{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer diverged.keeper.Projection().Close()
+	if err := diverged.verify(t.Context(), log); !errors.Is(err, events.ErrDiverged) || !errors.Is(err, errLost) {
+		t.Errorf("another record: %v; want errLost at once", err)
 	}
 }
 
@@ -263,6 +276,30 @@ func TestWriterWaitsForLogBehindCheckpoint(t *testing.T) {
 	w, stop = run()
 	defer stop()
 	poll(t, "both are led again", func() bool { return w.leading.Load() == 2 })
+}
+
+// Checkpoints of databases that have no log are pointed out, and no others.
+func TestMissingLogs(t *testing.T) {
+	dir := t.TempDir()
+	c := openCheckpoints(t, dir)
+	defer c.Close()
+	const known, missing, empty = "9ab3d5f2-0b2e-4f4c-8d55-0b8f5f9c0001", "9ab3d5f2-0b2e-4f4c-8d55-0b8f5f9c0002", "9ab3d5f2-0b2e-4f4c-8d55-0b8f5f9c0003"
+	for _, id := range []string{known, missing} {
+		store, err := projection.OpenStore(filepath.Join(dir, id), id)
+		if err == nil {
+			err = store.Mark(events.Chain{Applied: 1})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, empty), 0o700); err != nil { // made a moment before a crash
+		t.Fatal(err)
+	}
+	got, err := c.without(map[string]bool{known: true})
+	if diff := cmp.Diff(got, []string{filepath.Join(dir, missing)}); diff != "" || err != nil {
+		t.Errorf("%v, got (-), want (+):\n%s", err, diff)
+	}
 }
 
 // A directory belongs to one process, and has checkpoints only.

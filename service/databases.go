@@ -95,6 +95,7 @@ func (s *Databases) OpenAll(ctx context.Context, first string) error {
 		s.unopened = err
 		s.mu.Unlock()
 		if err == nil {
+			s.reportMissingLogs()
 			return nil
 		}
 		if s.conn.IsConnected() && err.Error() != said { // a lost connection is logged once, and so is each reason
@@ -102,6 +103,21 @@ func (s *Databases) OpenAll(ctx context.Context, first string) error {
 			said = err.Error()
 		}
 		pause(ctx, followAgain)
+	}
+}
+
+// reportMissingLogs says which checkpoints are of databases that have no log: those were deleted, or lost as a whole.
+func (s *Databases) reportMissingLogs() {
+	known := map[string]bool{}
+	for _, d := range s.all() {
+		known[d.ID()] = true
+	}
+	dirs, err := s.config.Checkpoints.without(known)
+	if err != nil {
+		s.config.Logger.Warn("cannot look for checkpoints of missing databases", "error", err)
+	}
+	for _, dir := range dirs {
+		s.config.Logger.Warn("there are checkpoints of a database that has no log; delete them if the database was deleted, otherwise its log is lost", "directory", dir)
 	}
 }
 
