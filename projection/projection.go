@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/internal/fault"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/tidwall/btree"
 	"github.com/tidwall/buntdb"
@@ -97,6 +98,7 @@ func (p *Projection) applyAtOnce(records []events.Sealed) error {
 	if err := p.broken.Load(); err != nil {
 		return *err
 	}
+	fault.Point("apply")
 	var refused error
 	var evicted []kv.EncodedKey
 	err := p.entries.Update(func(tx *buntdb.Tx) error {

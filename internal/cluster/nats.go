@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millpondkv/millpond/internal/fault"
 	"github.com/nats-io/nats.go"
 )
 
@@ -38,6 +39,7 @@ func (c NATS) connect(name string, log *slog.Logger) (*nats.Conn, error) {
 	}
 	options := []nats.Option{
 		nats.Name(name), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPings), nats.Timeout(connectTimeout),
+		nats.SetCustomDialer(fault.Dialer(connectTimeout)), // nil but in tests
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectJit, reconnectJit),
 		nats.RetryOnFailedConnect(true),
 		nats.IgnoreAuthErrorAbort(),

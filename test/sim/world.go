@@ -1,7 +1,7 @@
 // Package sim runs writers and readers over a simulated log in virtual time, lets everything go wrong that can, and holds
 // what clients saw to what the log says.
 //
-// Everything is decided by one seed: run a [World] in a bubble of testing/synctest, then [Check] its history.
+// Everything is decided by one seed: run a [World] in a bubble of testing/synctest, then [check.Check] its history.
 package sim
 
 import (
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/test/check"
 )
 
 // Breaks takes guards out, one at a time, so that tests can see that it is noticed.
@@ -53,7 +54,7 @@ type World struct {
 	mu      sync.Mutex
 	ended   bool
 	counts  map[string]int
-	history History
+	history check.History
 }
 
 // NewWorld returns the world of a seed.
@@ -106,7 +107,7 @@ func (w *World) over() bool {
 }
 
 // Run lets the world happen and returns its history. It must be called in a bubble of testing/synctest.
-func (w *World) Run() *History {
+func (w *World) Run() *check.History {
 	var machines, clients sync.WaitGroup
 	for _, h := range w.hosts {
 		machines.Go(h.run)
@@ -205,8 +206,8 @@ func (w *World) settleDown() {
 			w.violate(fmt.Sprintf("%s does not reach the end of the log: %v", p.link.name, err))
 		}
 		cancel()
-		if file, chain, err := checkpoint(p.projection); err == nil {
-			w.note(digestOf(p.link.name, chain, file))
+		if digest, _, err := check.DigestOf(p.link.name, p.projection); err == nil {
+			w.note(digest)
 		}
 	}
 }
@@ -217,13 +218,13 @@ func (w *World) violate(what string) {
 	w.history.Violations = append(w.history.Violations, what)
 }
 
-func (w *World) note(d Digest) {
+func (w *World) note(d check.Digest) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.history.Digests = append(w.history.Digests, d)
 }
 
-func (w *World) record(o Operation) {
+func (w *World) record(o check.Operation) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.history.Operations = append(w.history.Operations, o)
