@@ -11,7 +11,6 @@ import (
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
-	"github.com/millpondkv/millpond/internal/fault"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
 	"github.com/millpondkv/millpond/projection"
@@ -189,9 +188,6 @@ func (d *Database) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, e
 	index, err := d.index(ctx)
 	if err != nil {
 		return nil, err
-	}
-	if fault.Off("index") {
-		index.Position = 0
 	}
 	d.reached(index.Position)
 	if err := d.wait(ctx, index.Position); err != nil {

@@ -22,7 +22,7 @@
 //	epoch        records of an older epoch are void
 //	hash         a record names the one before it
 //	contiguity   each record has the next position
-//	index        a strong read waits for a read index
+//	index        a strong read asks for a read index, and waits for it
 package fault
 
 import "net"

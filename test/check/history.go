@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"time"
 
 	"github.com/millpondkv/millpond/events"
@@ -60,6 +61,13 @@ type Operation struct {
 	Range    kv.Range
 	Snapshot projection.Snapshot
 	Unplaced bool // of a strong read: its client was told the entries, and neither Now nor the position
+}
+
+func (o *Operation) String() string {
+	if o.Kind == Commit {
+		return fmt.Sprintf("the commit %v, answered %v", o.ID, o.Result)
+	}
+	return fmt.Sprintf("a %s of %v", o.Kind, o.Snapshot.Entries)
 }
 
 // Digest is a checksum of the whole state of some process at a position.

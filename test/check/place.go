@@ -95,9 +95,9 @@ func (c *checker) place() {
 		switch {
 		case ok:
 		case len(o.right) > 0:
-			c.violate("client %d: %v is right up to position %d only, and something later had been shown at %d before it began", o.Client, o, o.right[len(o.right)-1], low)
+			c.violate("client %d: %v is right up to position %d only, and something later had been shown at %d before it began", o.Client, o.Operation, o.right[len(o.right)-1], low)
 		default:
-			c.violate("client %d: %v was never right from position %d through %d", o.Client, o, o.from, o.through)
+			c.violate("client %d: %v was never right from position %d through %d", o.Client, o.Operation, o.from, o.through)
 		}
 	}
 }

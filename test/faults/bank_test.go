@@ -93,6 +93,13 @@ func (b *bank) hear(line string) {
 	}
 }
 
+// opened reports whether the first audit is done.
+func (b *bank) opened() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.audits) > 0
+}
+
 // pause stops the program, so that its log does not grow; resume lets it go on.
 func (b *bank) pause()  { b.cmd.Process.Signal(syscall.SIGSTOP) }
 func (b *bank) resume() { b.cmd.Process.Signal(syscall.SIGCONT) }

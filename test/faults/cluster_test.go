@@ -98,6 +98,10 @@ func startCluster(t *testing.T, seed uint64, tally *tally, o options) *cluster {
 		for _, r := range c.readers {
 			c.banks = append(c.banks, openBank(t, r, dir))
 		}
+		for _, b := range c.banks {
+			eventually(t, startWait, "the bank has opened", b.opened)
+			b.pause()
+		}
 	}
 	return c
 }
@@ -182,7 +186,7 @@ func (c *cluster) all() []*process { return slices.Concat(c.nats, c.writers, c.r
 // connect connects the tests themselves to NATS, to look at the log.
 func (c *cluster) connect(servers string) {
 	c.t.Helper()
-	conn, err := nats.Connect(servers, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond),
+	conn, err := nats.Connect(servers, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond),
 		nats.PingInterval(time.Second), nats.Timeout(2*time.Second))
 	if err != nil {
 		c.t.Fatal(err)

@@ -53,6 +53,7 @@ func newHost(t testing.TB, name string, number int, on ...string) *host {
 	t.Cleanup(func() { h.must("netns", "del", name) })
 	h.must("-n", name, "link", "set", "lo", "up")
 	for _, network := range on {
+		t.Cleanup(func() { h.must("link", "del", h.port(network)) })
 		h.must("link", "add", h.port(network), "type", "veth", "peer", "name", network, "netns", name)
 		h.must("link", "set", h.port(network), "master", network, "up")
 		h.must("-n", name, "addr", "add", h.addr(network)+"/24", "dev", network)

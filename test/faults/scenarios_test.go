@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/test/check"
 	"github.com/oklog/ulid/v2"
 )
 
@@ -62,7 +64,9 @@ func pointScenarios() (list []scenario) {
 		scenario{name: "the leading writer is killed at checkpoint", run: func(c *cluster) { c.hit(c.leader(), "checkpoint", "kill") }})
 }
 
-func (c *cluster) upTo(most time.Duration) time.Duration { return time.Duration(c.chance.Int64N(int64(most))) }
+func (c *cluster) upTo(most time.Duration) time.Duration {
+	return time.Duration(c.chance.Int64N(int64(most)))
+}
 
 // hold lets a fault last.
 func hold(d time.Duration) { <-time.After(d) }
@@ -177,21 +181,39 @@ func stale(c *cluster) {
 		p.restart()
 	}
 	c.leader()
+	c.rest() // so that the log stands still
 	c.forge(&events.Record{Kind: events.KindCommits, Epoch: 1})
+	c.resume()
 }
 
-// forge appends a record with a commit that nobody has asked for.
+// forge appends a record with a commit that nobody has asked for. It passes the fence: only what the record says is wrong.
 func (c *cluster) forge(r *events.Record) {
 	c.t.Helper()
-	r.Time = kv.MillisOf(time.Now())
 	effect := events.Effect{Key: key("k", 0), Value: kv.Value{Encoding: kv.EncodingBytes, Data: []byte("forged")}}
 	r.Commits = []events.Commit{{ID: ulid.ULID(c.prover.newID()), Effects: []events.Effect{effect}}}
 	eventually(c.t, startWait, "a record is forged", func() bool {
 		ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
 		defer cancel()
-		_, err := c.jetStream().Publish(ctx, "millpond."+kvDefault+".log.commits", r.Encode())
+		log, err := natslog.Open(ctx, c.jetStream(), kvDefault)
+		if err != nil {
+			return false
+		}
+		stored := c.fetch(kvDefault)
+		chain := chainOf(stored)
+		r.Time = max(chain.Time, kv.MillisOf(time.Now()))
+		_, err = log.Append(ctx, events.Append{Kind: r.Kind, Data: r.Encode(), Last: kv.Position(len(stored)), Epoch: chain.Epoch})
 		return err == nil
 	})
+}
+
+// chainOf reads a log.
+func chainOf(log []check.Stored) (chain events.Chain) {
+	for _, m := range log {
+		if s, err := events.Open(m.Message); err == nil {
+			chain.Accept(s)
+		}
+	}
+	return chain
 }
 
 // powerCut starts all NATS servers again with what had reached their disks at one moment.
