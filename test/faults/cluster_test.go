@@ -68,6 +68,9 @@ func startCluster(t *testing.T, seed uint64, tally *tally, o options) *cluster {
 		}
 	})
 	c.startNATS(o)
+	for _, p := range c.nats { // the others would wait for an election too, but longer
+		p.await()
+	}
 	servers := []string{}
 	for _, p := range c.nats {
 		servers = append(servers, "nats://"+p.addr("back")+":4222")

@@ -227,7 +227,7 @@ func (c *cluster) tryFetch(database string) (list []check.Stored, err error) {
 	}
 	times, err := c.times(ctx, database, info.State)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("times: %w (%d of %d)", err, len(times), info.State.Msgs)
 	}
 	reader, err := log.Read(ctx, 1)
 	if err != nil {
@@ -258,11 +258,11 @@ func (c *cluster) times(ctx context.Context, database string, state jetstream.St
 	for uint64(len(times)) < state.Msgs {
 		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
-			return nil, err
+			return times, err
 		}
 		about, err := m.Metadata()
 		if err != nil {
-			return nil, err
+			return times, err
 		}
 		times = append(times, about.Timestamp)
 	}
