@@ -116,6 +116,7 @@ func loseRecord(c *cluster) {
 		c.t.Fatal(err)
 	}
 	for _, p := range append(c.others(c.writers, nil), c.readers...) {
+		c.forget(p)
 		p.run()
 	}
 	c.resume()

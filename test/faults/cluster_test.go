@@ -35,7 +35,9 @@ type options struct {
 // cluster is three NATS servers, three writers and two readers, each on a host of its own, and clients at work.
 type cluster struct {
 	t                      *testing.T
+	options                options
 	dir                    string
+	checkpoints            bool // writers and readers keep some
 	chance                 *rand.Rand
 	nats, writers, readers []*process
 	disks                  []*disk // of the NATS servers, if they have own ones
@@ -58,7 +60,7 @@ func startCluster(t *testing.T, seed uint64, tally *tally, o options) *cluster {
 	t.Helper()
 	needNamespaces(t)
 	dir := filepath.Join(os.Getenv(workVariable), fmt.Sprintf("%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), seed))
-	c := &cluster{t: t, dir: dir, chance: rand.New(rand.NewPCG(seed, 0)), tally: tally}
+	c := &cluster{t: t, options: o, dir: dir, chance: rand.New(rand.NewPCG(seed, 0)), tally: tally}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -173,13 +175,34 @@ func (c *cluster) furtherFlags(binary string, h *host) (flags []string) {
 	if err != nil {
 		c.t.Fatalf("%s --help: %v", binary, err)
 	}
-	if strings.Contains(string(help), "--checkpoint-dir") {
-		flags = append(flags, "--checkpoint-dir", filepath.Join(c.dir, h.name+"-checkpoints"))
+	add := func(flag, value string) bool {
+		known := strings.Contains(string(help), "--"+flag)
+		if known {
+			flags = append(flags, "--"+flag+"="+value)
+		}
+		return known
 	}
-	if strings.Contains(string(help), "--allow-unsafe") {
-		flags = append(flags, "--allow-unsafe")
+	c.checkpoints = add("checkpoint-dir", filepath.Join(c.dir, h.name+checkpointsSuffix))
+	add("checkpoint-bytes", "32KiB") // a few seconds of load
+	monitors := []string{}
+	for _, p := range c.nats {
+		monitors = append(monitors, strings.TrimSuffix(p.ready, "/healthz"))
+	}
+	add("nats-monitor", strings.Join(monitors, ","))
+	if c.options.unsynced || c.options.deletable {
+		add("allow-unsafe", "true")
 	}
 	return flags
+}
+
+const checkpointsSuffix = "-checkpoints"
+
+// forget makes the next start of a process replay the whole log.
+func (c *cluster) forget(p *process) {
+	c.t.Helper()
+	if err := os.RemoveAll(filepath.Join(c.dir, p.name+checkpointsSuffix)); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 func (p *process) url() string { return strings.TrimSuffix(p.ready, "/readyz") }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -151,8 +150,6 @@ func (p *process) says(text string) bool {
 	log, _ := os.ReadFile(p.log)
 	return bytes.Contains(log, []byte(text))
 }
-
-func (p *process) program() string { return filepath.Base(p.args[0]) }
 
 // within asks until the answer is yes, and reports whether it was within wait.
 func within(wait time.Duration, yes func() bool) bool {

@@ -243,6 +243,7 @@ func flip(c *cluster) {
 	hold(c.upTo(3 * time.Second))
 	killAll(c.readers)
 	for _, r := range c.readers {
+		c.forget(r)
 		r.run()
 	}
 	mended := within(10*time.Second, func() bool {
