@@ -98,7 +98,7 @@ func (c *cluster) judge(name string) {
 	c.sameOnEveryServer()
 	h, found := c.findings()
 	for range found {
-		c.tally.count("violations")
+		c.tally.count(violations)
 	}
 	if len(found) == 0 {
 		return
@@ -160,7 +160,7 @@ func moneyIn(o check.Operation) (total float64) {
 }
 
 // keep writes what was seen to the cluster's directory.
-func (c *cluster) keep(h *check.History, violations []string) {
+func (c *cluster) keep(h *check.History, found []string) {
 	var text strings.Builder
 	for _, o := range h.Operations {
 		fmt.Fprintf(&text, "%s %s client %d: %v", o.Begin.Format(time.StampMicro), o.End.Format(time.StampMicro), o.Client, o.Kind)
@@ -178,7 +178,7 @@ func (c *cluster) keep(h *check.History, violations []string) {
 			fmt.Fprintf(&text, "%+v\n", *s.Record)
 		}
 	}
-	for name, content := range map[string]string{"history.txt": text.String(), "violations.txt": strings.Join(violations, "\n")} {
+	for name, content := range map[string]string{"history.txt": text.String(), "violations.txt": strings.Join(found, "\n")} {
 		if err := os.WriteFile(filepath.Join(c.dir, name), []byte(content), 0o600); err != nil {
 			c.t.Error(err)
 		}

@@ -3,7 +3,6 @@
 package faults
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -38,10 +37,12 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(m.Run())
 	}
-	if os.Geteuid() != 0 { // each test says so
-		os.Exit(m.Run())
+	if os.Geteuid() == 0 {
+		if code, ran := runInside(); ran {
+			os.Exit(code)
+		}
 	}
-	os.Exit(runInside())
+	os.Exit(m.Run()) // each test says that it cannot run here
 }
 
 // needNamespaces fails or skips a test that does not run within the namespaces.
@@ -56,20 +57,20 @@ func needNamespaces(t *testing.T) {
 	}
 }
 
-// runInside builds the binaries and runs this test program again, in new namespaces for network, mounts and processes. The
-// directory of its clusters stays if a test fails.
-func runInside() int {
+// runInside builds the binaries and runs this test program again, in new namespaces for network, mounts and processes; ran is
+// false if there can be none. The directory of its clusters stays if a test fails.
+func runInside() (code int, ran bool) {
 	runtime.LockOSThread() // Pdeathsig looks at the thread
 	work, err := os.MkdirTemp("", "millpond-faults-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return 1, true
 	}
 	bin := filepath.Join(work, "bin")
 	if err := build(bin); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.RemoveAll(work)
-		return 1
+		return 1, true
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), insideVariable+"=1", binVariable+"="+bin, workVariable+"="+work)
@@ -77,30 +78,24 @@ func runInside() int {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL,
 	}
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, "make the namespaces:", err)
 		os.RemoveAll(work)
-		return 1
+		return 0, false
 	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
 	go func() {
 		for s := range signals {
 			cmd.Process.Signal(s)
 		}
 	}()
-	err = cmd.Wait()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		os.RemoveAll(work)
-		return 0
-	case errors.As(err, &exit) && exit.ExitCode() > 0:
-		fmt.Fprintln(os.Stderr, "kept for you to look at:", work)
-		return exit.ExitCode()
+	if err := cmd.Wait(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v; kept for you to look at: %s\n", err, work)
+		return max(cmd.ProcessState.ExitCode(), 1), true // -1 after a signal
 	}
-	fmt.Fprintf(os.Stderr, "%v; kept for you to look at: %s\n", err, work)
-	return 1
+	os.RemoveAll(work)
+	return 0, true
 }
 
 // build builds the programs of a cluster, Millpond's with the points where they can be hit.

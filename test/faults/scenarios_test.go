@@ -60,6 +60,7 @@ func pointScenarios() (list []scenario) {
 			scenario{name: "a reader is stopped at " + point, run: func(c *cluster) { c.hit(one(c, c.readers), point, "stop") }})
 	}
 	return append(list,
+		scenario{name: "a standby is stopped at apply", run: func(c *cluster) { c.hit(one(c, c.others(c.writers, c.leader())), "apply", "stop") }},
 		scenario{name: "a standby is killed at apply", run: func(c *cluster) { c.hit(one(c, c.others(c.writers, c.leader())), "apply", "kill") }},
 		scenario{name: "the leading writer is killed at checkpoint", run: func(c *cluster) { c.hit(c.leader(), "checkpoint", "kill") }})
 }
@@ -68,7 +69,7 @@ func (c *cluster) upTo(most time.Duration) time.Duration {
 	return time.Duration(c.chance.Int64N(int64(most)))
 }
 
-// hold lets a fault last.
+// hold lets a fault last. It waits for nothing: what the cluster does meanwhile is what is tested.
 func hold(d time.Duration) { <-time.After(d) }
 
 // hit has a process killed or stopped at a point that it passes soon, and heals it after a moment.
