@@ -210,7 +210,7 @@ func (c *cluster) fetch(database string) (log []check.Stored) {
 		var err error
 		log, err = c.tryFetch(database)
 		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) && !errors.Is(err, kv.ErrNoDatabase) { // which is a log without records
-			c.t.Logf("read the log of %s: %v", database, err)
+			c.t.Logf("read the log of %s: %v; %s", database, err, c.replicas(database))
 			return false
 		}
 		return true
@@ -320,20 +320,27 @@ func (c *cluster) sameOnEveryServer() {
 		databases = append(databases, bankDatabase)
 	}
 	for _, database := range databases {
-		var seen []string
 		same := within(startWait, func() bool {
 			info, err := c.stream(database)
-			seen = nil
 			good := err == nil
 			for _, p := range c.nats {
 				r, err := c.replicaAt(p, database)
-				seen = append(seen, fmt.Sprintf("%s: %+v %v", p.name, r, err))
 				good = good && err == nil && r.whole() && r.Last == info.State.LastSeq
 			}
 			return good
 		})
 		if !same {
-			c.violate("the NATS servers have different logs of %s: %s", database, strings.Join(seen, "; "))
+			c.violate("the NATS servers have different logs of %s: %s", database, c.replicas(database))
 		}
 	}
+}
+
+// replicas says what each NATS server says of its copy.
+func (c *cluster) replicas(database string) string {
+	var said []string
+	for _, p := range c.nats {
+		r, err := c.replicaAt(p, database)
+		said = append(said, fmt.Sprintf("%s: %+v %v", p.name, r, err))
+	}
+	return strings.Join(said, "; ")
 }
