@@ -23,9 +23,9 @@ var arrows = map[string][]string{
 	"kv/v8/literal": {"kv", "kv/v8"},
 	"kv/kvtest":     {"kv", "kv/v8"},
 
-	"events":     {"kv"},
-	"projection": {"events", "kv", "internal/syncfile"},
-	"writer":     {"projection", "events", "kv", "kv/v8"}, // the sequencer decides on its own projection
+	"events":     {"kv", "internal/fault"},
+	"projection": {"events", "kv", "internal/syncfile", "internal/fault"},
+	"writer":     {"projection", "events", "kv", "kv/v8", "internal/fault"}, // the sequencer decides on its own projection
 
 	"kvconnect":          {"kvconnect/datapath", "kv", "kv/v8"},
 	"kvconnect/datapath": {},
@@ -34,9 +34,9 @@ var arrows = map[string][]string{
 
 	// Above the line of what a server is made of: what puts it together.
 	"engine":           append([]string{"internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
-	"service":          append([]string{"internal/measure"}, servers...),
+	"service":          append([]string{"internal/fault", "internal/measure"}, servers...),
 	"internal/serve":   append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/syncfile"}, servers...),
-	"internal/cluster": append([]string{"service", "internal/front", "internal/config"}, servers...),
+	"internal/cluster": append([]string{"service", "internal/front", "internal/config", "internal/fault"}, servers...),
 	"internal/front":   {"kvconnect"},
 
 	"client":          {"kv", "kv/v8", "kvconnect/datapath"}, // no server code
@@ -44,6 +44,7 @@ var arrows = map[string][]string{
 	"cmd":             append([]string{"engine", "service", "client/...", "kv/v8/literal", "internal/..."}, servers...),
 
 	"internal/config":     {},
+	"internal/fault":      {}, // named points and guards; nothing without the tag faults
 	"internal/ndjson":     {"kv", "kv/v8", "kv/v8/literal"},
 	"internal/measure":    {"projection", "kv"}, // metrics that engine and service share
 	"internal/natsserver": {},
@@ -51,7 +52,8 @@ var arrows = map[string][]string{
 	"internal/fakeserver": {"kvconnect", "kv", "kv/kvtest"}, // for tests of clients
 	"test":                {},
 	"test/bench":          append([]string{"engine", "client/...", "internal/..."}, servers...),
-	"test/sim":            {"writer", "projection", "events", "kv", "kv/kvtest"},
+	"test/check":          {"projection", "events", "kv", "kv/kvtest"},
+	"test/sim":            {"test/check", "writer", "projection", "events", "kv", "kv/kvtest"},
 	module:                {}, // this directory
 }
 
