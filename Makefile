@@ -32,8 +32,8 @@ lint: ## gofmt, go vet, staticcheck, go.mod
 	go tool staticcheck ./...
 	go mod tidy -diff
 
-bench: tools ## the speed on this machine, into bench-results/ (several minutes; leave the machine alone meanwhile)
-	MILLPOND_DENO=$(DENO) go run ./test/bench
+bench: tools ## the speed on this machine, into bench-results/ (several minutes; leave the machine alone meanwhile); ONLY=cluster
+	MILLPOND_DENO=$(DENO) go run ./test/bench -only "$(ONLY)"
 
 faults: tools ## hit clusters of real processes at random, for FOR (10m), chosen by SEED; needs root on Linux
 	MILLPOND_DENO=$(DENO) CI=true go test ./test/faults -run '^TestRandom$$' -count 1 -timeout 0 -v -for $(FOR) -seed $(SEED)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/internal/measure"
+	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
 	"github.com/millpondkv/millpond/projection"
@@ -38,16 +39,20 @@ type Config struct {
 // Databases has a replica of every database. It implements kvconnect.Databases.
 type Databases struct {
 	conn    *nats.Conn
+	conns   *near.Pool // conn, and others to the leaders' servers
 	js      jetstream.JetStream
 	config  Config
 	metrics *measure.Projections
 	foreign *measure.Foreign
 	silence func() // no question about this process is answered any more
 
+	refused prometheus.Counter // messages of clients
+
 	mu       sync.RWMutex
 	places   map[string]*place
-	closed   bool  // there will be no other places, and none is opened any more
-	unopened error // why not all that there were at the start are open; nil once they are
+	served   *server // answers over NATS; nil before Serve
+	closed   bool    // there will be no other places, and none is opened any more
+	unopened error   // why not all that there were at the start are open; nil once they are
 }
 
 var errOpening = errors.New("the databases are being opened")
@@ -74,8 +79,12 @@ func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	s := &Databases{conn: conn, js: js, config: c, metrics: measure.NewProjections(c.Registry, true),
+	s := &Databases{conn: conn, conns: near.NewPool(conn), js: js, config: c, metrics: measure.NewProjections(c.Registry, true),
 		foreign: measure.NewForeign(c.Registry, c.Logger), places: map[string]*place{}, unopened: errOpening}
+	s.refused = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "millpond_refused_messages_total", Help: "Messages of clients that were malformed, or of another version.",
+	})
+	c.Registry.MustRegister(s.refused)
 	digests := &digester{process: c.Process, role: RoleReader, find: s.projection, log: c.Logger}
 	if s.silence, err = answerQuestions(conn, c.Logger, s.status, digests); err != nil {
 		return nil, err
@@ -167,6 +176,15 @@ func (s *Databases) openEach(ctx context.Context, names []string) error {
 
 // Database implements kvconnect.Databases.
 func (s *Databases) Database(ctx context.Context, name string, create bool) (kvconnect.Database, error) {
+	d, err := s.replica(ctx, name, create)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// replica returns the replica of a database, or an error for users.
+func (s *Databases) replica(ctx context.Context, name string, create bool) (*Database, error) {
 	d, err := s.find(ctx, name, create && s.config.Create)
 	switch {
 	case err == nil:
@@ -245,7 +263,7 @@ func (s *Databases) open(ctx context.Context, p *place, name string, create bool
 	}
 	keeper := p.loaded.keeper
 	p.loaded = nil
-	d, err := openDatabase(ctx, s.conn, log, keeper, s.config)
+	d, err := openDatabase(ctx, s.conns, log, keeper, s.config)
 	if err != nil {
 		return nil, err
 	}
@@ -336,9 +354,13 @@ func (s *Databases) Close() error {
 	defer cancel()
 	s.silence()
 	s.mu.Lock()
+	served := s.served
 	s.closed = true
 	places := slices.Collect(maps.Values(s.places))
 	s.mu.Unlock()
+	if served != nil {
+		served.close()
+	}
 	var failed []error
 	for _, p := range places {
 		p.opening.Lock()
@@ -349,5 +371,6 @@ func (s *Databases) Close() error {
 		failed = append(failed, p.unload())
 		p.opening.Unlock()
 	}
+	s.conns.Close()
 	return errors.Join(failed...)
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/internal/front"
-	"github.com/millpondkv/millpond/kvconnect"
+	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/service"
 )
 
@@ -91,8 +91,8 @@ func (c *WriterConfig) check() error {
 		return fmt.Errorf("--lease is %v; it must be at least %v", c.Lease, minLease)
 	}
 	for _, name := range c.Databases {
-		if !kvconnect.ValidName(name) {
-			return fmt.Errorf("--databases: no database can be named %q; a name is 1 to %d of a-z, 0-9, _ and -", name, kvconnect.MaxNameSize)
+		if !kv.ValidDatabaseName(name) {
+			return fmt.Errorf("--databases: no database can be named %q; a name is 1 to %d of a-z, 0-9, _ and -", name, kv.MaxDatabaseName)
 		}
 	}
 	return nil
