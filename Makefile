@@ -5,13 +5,15 @@
 RACE ?= -race
 ENGINE ?= engine
 FUZZTIME ?= 10s
+FOR ?= 10m
+SEED ?= 0
 CLIENTS := test/clients
 NODE_MODULES := $(CLIENTS)/node_modules/.package-lock.json
 VENV := test/.cache/venv/.installed
 # Deno is a binary inside the npm package of the platform.
 DENO = $(firstword $(wildcard $(CURDIR)/$(CLIENTS)/node_modules/@deno/*/deno $(CURDIR)/$(CLIENTS)/node_modules/@deno/*/deno.exe))
 
-.PHONY: help build test lint bench fuzz generate tools engine race-compiler
+.PHONY: help build test lint bench faults fuzz generate tools engine race-compiler
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -32,6 +34,9 @@ lint: ## gofmt, go vet, staticcheck, go.mod
 
 bench: tools ## the speed on this machine, into bench-results/ (several minutes; leave the machine alone meanwhile); ONLY=cluster
 	MILLPOND_DENO=$(DENO) go run ./test/bench -only "$(ONLY)"
+
+faults: tools ## hit clusters of real processes at random, for FOR (10m), chosen by SEED; needs root on Linux
+	MILLPOND_DENO=$(DENO) CI=true go test ./test/faults -run '^TestRandom$$' -count 1 -timeout 0 -v -for $(FOR) -seed $(SEED)
 
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	@go list ./... | while read -r package; do \

@@ -23,9 +23,9 @@ var arrows = map[string][]string{
 	"kv/v8/literal": {"kv", "kv/v8"},
 	"kv/kvtest":     {"kv", "kv/v8"},
 
-	"events":     {"kv", "internal/codec"},
-	"projection": {"events", "kv", "internal/syncfile"},
-	"writer":     {"projection", "events", "kv", "kv/v8"}, // the sequencer decides on its own projection
+	"events":     {"kv", "internal/codec", "internal/fault"},
+	"projection": {"events", "kv", "internal/syncfile", "internal/fault"},
+	"writer":     {"projection", "events", "kv", "kv/v8", "internal/fault"}, // the sequencer decides on its own projection
 
 	"kvconnect":          {"kvconnect/datapath", "kv", "kv/v8"},
 	"kvconnect/datapath": {},
@@ -34,10 +34,10 @@ var arrows = map[string][]string{
 
 	// Above the line of what a server is made of: what puts it together.
 	"engine":           append([]string{"internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
-	"service":          append([]string{"service/wire", "internal/batch", "internal/measure", "internal/near"}, servers...),
+	"service":          append([]string{"service/wire", "internal/batch", "internal/fault", "internal/measure", "internal/near"}, servers...),
 	"service/wire":     {"kv", "internal/codec"}, // clients use it too
 	"internal/serve":   append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/syncfile"}, servers...),
-	"internal/cluster": append([]string{"service", "internal/front", "internal/config"}, servers...),
+	"internal/cluster": append([]string{"service", "internal/front", "internal/config", "internal/fault"}, servers...),
 	"internal/front":   {"kvconnect"},
 
 	"client":          {"kv", "kv/v8", "kvconnect/datapath", "service/wire", "internal/batch"}, // no server code
@@ -47,6 +47,7 @@ var arrows = map[string][]string{
 	"internal/batch":      {},
 	"internal/codec":      {"kv"},
 	"internal/config":     {},
+	"internal/fault":      {}, // named points and guards; nothing without the tag faults
 	"internal/ndjson":     {"kv", "kv/v8", "kv/v8/literal"},
 	"internal/measure":    {"projection", "kv"}, // metrics that engine and service share
 	"internal/natsserver": {},
@@ -55,7 +56,8 @@ var arrows = map[string][]string{
 	"internal/fakeserver": {"kvconnect", "kv", "kv/kvtest"}, // for tests of clients
 	"test":                {},
 	"test/bench":          append([]string{"engine", "client/...", "internal/..."}, servers...),
-	"test/sim":            {"writer", "projection", "events", "kv", "kv/kvtest"},
+	"test/check":          {"projection", "events", "kv", "kv/kvtest"},
+	"test/sim":            {"test/check", "writer", "projection", "events", "kv", "kv/kvtest"},
 	module:                {}, // this directory
 }
 

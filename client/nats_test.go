@@ -97,7 +97,7 @@ func (r *natsRig) writer() (stop func()) {
 func (r *natsRig) reader() (stop func()) {
 	r.t.Helper()
 	databases, err := service.OpenDatabases(r.dial(), service.Config{
-		Create: true, Replicas: 1, AllowUnsafe: true, Process: "r", Now: r.clock, NewID: randomID, Logger: quiet, Registry: prometheus.NewRegistry(),
+		Create: true, AllowUnsafe: true, Replicas: 1, Process: "r", Now: r.clock, NewID: randomID, Logger: quiet, Registry: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		r.t.Fatal(err)

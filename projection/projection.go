@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/internal/fault"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/tidwall/btree"
 	"github.com/tidwall/buntdb"
@@ -108,6 +109,7 @@ func (p *Projection) applyAtOnce(records []events.Sealed) error {
 	if err := p.brokenErr(); err != nil {
 		return err
 	}
+	fault.Point("apply")
 	var refused error
 	var evicted []kv.EncodedKey
 	var foreign []kv.Position

@@ -43,9 +43,10 @@ type Databases struct {
 	js      jetstream.JetStream
 	config  Config
 	metrics *measure.Projections
-	refused prometheus.Counter // messages of clients
 	foreign *measure.Foreign
 	silence func() // no question about this process is answered any more
+
+	refused prometheus.Counter // messages of clients
 
 	mu       sync.RWMutex
 	places   map[string]*place
@@ -78,8 +79,12 @@ func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	s := &Databases{conn: conn, conns: near.NewPool(conn), js: js, config: c, metrics: measure.NewProjections(c.Registry, true), refused: newRefused(c.Registry),
+	s := &Databases{conn: conn, conns: near.NewPool(conn), js: js, config: c, metrics: measure.NewProjections(c.Registry, true),
 		foreign: measure.NewForeign(c.Registry, c.Logger), places: map[string]*place{}, unopened: errOpening}
+	s.refused = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "millpond_refused_messages_total", Help: "Messages of clients that were malformed, or of another version.",
+	})
+	c.Registry.MustRegister(s.refused)
 	digests := &digester{process: c.Process, role: RoleReader, find: s.projection, log: c.Logger}
 	if s.silence, err = answerQuestions(conn, c.Logger, s.status, digests); err != nil {
 		return nil, err

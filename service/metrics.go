@@ -24,12 +24,3 @@ func newWriterMetrics(registry prometheus.Registerer, leading func() float64) *w
 	}, leading))
 	return m
 }
-
-// newRefused counts what a reader refuses. Messages name databases that need not exist, so there is no label for them.
-func newRefused(registry prometheus.Registerer) prometheus.Counter {
-	refused := prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "millpond_refused_messages_total", Help: "Messages of clients over NATS that were malformed, or of another version.",
-	})
-	registry.MustRegister(refused)
-	return refused
-}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millpondkv/millpond/internal/fault"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 )
@@ -43,7 +44,8 @@ func (c NATS) options(name string) ([]nats.Option, error) {
 	}
 	options := []nats.Option{
 		nats.Name(name), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPings), nats.Timeout(connectTimeout),
-		nats.ReconnectBufSize(-1), // what is sent while nothing is connected fails, and does not arrive later
+		nats.SetCustomDialer(fault.Dialer(connectTimeout)), // nil but in tests
+		nats.ReconnectBufSize(-1),                          // what is sent while nothing is connected fails, and does not arrive later
 	}
 	if c.Creds != "" {
 		options = append(options, nats.UserCredentials(c.Creds))

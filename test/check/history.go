@@ -1,7 +1,10 @@
-package sim
+package check
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
+	"fmt"
 	"time"
 
 	"github.com/millpondkv/millpond/events"
@@ -10,7 +13,7 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// History is what happened in a world, as its clients and the log saw it.
+// History is what happened in a cluster, as its clients and the log saw it.
 type History struct {
 	Log        []Stored
 	Operations []Operation
@@ -18,6 +21,16 @@ type History struct {
 	Skew       kv.Millis // the writers' clocks were at most so far from the clients'
 	Counts     map[string]int
 	Violations []string // found in the run itself: no progress
+
+	// Identify returns the id of the operation that a commit is of, where clients do not choose the ids of their commits;
+	// nil: it is the commit's own.
+	Identify func(*events.Commit) ulid.ULID
+}
+
+// Stored is a message and when it was stored.
+type Stored struct {
+	events.Message
+	At time.Time
 }
 
 // Kind says what an operation is.
@@ -48,6 +61,14 @@ type Operation struct {
 	Index    kv.Position // of a read index
 	Range    kv.Range
 	Snapshot projection.Snapshot
+	Unplaced bool // of a strong read: its client was told the entries, and neither Now nor the position
+}
+
+func (o *Operation) String() string {
+	if o.Kind == Commit {
+		return fmt.Sprintf("the commit %v, answered %v", o.ID, o.Result)
+	}
+	return fmt.Sprintf("a %s of %v", o.Kind, o.Snapshot.Entries)
 }
 
 // Digest is a checksum of the whole state of some process at a position.
@@ -57,6 +78,9 @@ type Digest struct {
 	Hash  events.Hash
 }
 
-func digestOf(of string, chain events.Chain, checkpoint []byte) Digest {
-	return Digest{Of: of, Chain: chain, Hash: sha256.Sum256(checkpoint)}
+// DigestOf returns the digest of a process's state, and the checkpoint that it is of.
+func DigestOf(of string, p *projection.Projection) (Digest, []byte, error) {
+	var file bytes.Buffer
+	chain, err := p.WriteCheckpoint(context.Background(), &file, "checked")
+	return Digest{Of: of, Chain: chain, Hash: sha256.Sum256(file.Bytes())}, file.Bytes(), err
 }

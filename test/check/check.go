@@ -1,4 +1,5 @@
-package sim
+// Package check holds what clients of a cluster have seen to the log and to the model.
+package check
 
 import (
 	"cmp"
@@ -33,6 +34,8 @@ func Check(h *History) []string {
 		}
 		c.at()
 	}
+	c.contents()
+	c.place()
 	c.answers()
 	c.leftovers()
 	return c.violations
@@ -50,8 +53,9 @@ type checker struct {
 	floors  []floor                       // by time
 	reads   []*Operation                  // and read indexes, by position; those before chain.Applied are checked and gone
 	digests []Digest                      // the same
-	refused []*refusal
-	latest  kv.Millis // the latest time that a strong read could be of so far
+	open    []*unplaced                   // that may still be right, by when they began
+	judged  []*unplaced                   // that can be right no more
+	latest  kv.Millis                     // the latest time that a strong read could be of so far
 
 	violations []string
 }
@@ -60,13 +64,6 @@ type checker struct {
 type floor struct {
 	time     time.Time
 	position kv.Position
-}
-
-// refusal is an answer that checks have failed, which must be right at some moment between its first and its last one.
-type refusal struct {
-	*Operation
-	from, through kv.Position
-	right         bool
 }
 
 func (c *checker) violate(format string, args ...any) {
@@ -82,9 +79,11 @@ func (c *checker) index() {
 		case Commit:
 			c.commits[o.ID] = o
 		default:
-			c.reads = append(c.reads, o)
+			if !o.Unplaced {
+				c.reads = append(c.reads, o)
+			}
 		}
-		if p := o.position(); p != 0 && o.Kind != Eventual {
+		if p := o.shown(); p != 0 && o.Kind != Eventual {
 			c.floors = append(c.floors, floor{o.End, last[min(int(p), len(last)-1)]})
 		}
 	}
@@ -95,12 +94,12 @@ func (c *checker) index() {
 	slices.SortStableFunc(c.reads, func(a, b *Operation) int { return cmp.Compare(a.position(), b.position()) })
 	c.digests = slices.Clone(c.Digests)
 	slices.SortStableFunc(c.digests, func(a, b Digest) int { return cmp.Compare(a.Chain.Applied, b.Chain.Applied) })
-	for _, o := range c.commits {
-		if o.Err == nil && !o.Result.OK() {
-			c.refused = append(c.refused, &refusal{Operation: o, from: c.floorAt(o.Begin), through: c.storedBy(o.End)})
+	for i := range c.Operations {
+		if o := &c.Operations[i]; o.Unplaced || o.Kind == Commit && o.Err == nil && !o.Result.OK() {
+			c.open = append(c.open, &unplaced{Operation: o, from: c.floorAt(o.Begin), through: c.storedBy(o.End)})
 		}
 	}
-	slices.SortFunc(c.refused, func(a, b *refusal) int { return a.Begin.Compare(b.Begin) })
+	slices.SortFunc(c.open, func(a, b *unplaced) int { return a.Begin.Compare(b.Begin) })
 }
 
 // lastCommits returns, for each position, the last one up to there that has commits: the others change nothing.
@@ -129,6 +128,17 @@ func (o *Operation) position() kv.Position {
 		return o.Index
 	}
 	return o.Snapshot.Chain.Applied
+}
+
+// shown returns the highest position that a client knows to be reached from an operation's answer.
+func (o *Operation) shown() (p kv.Position) {
+	if !o.Unplaced {
+		return o.position()
+	}
+	for _, e := range o.Snapshot.Entries[0] {
+		p = max(p, e.Versionstamp.Position())
+	}
+	return p
 }
 
 // floorAt returns the highest position that a client had been told of before t.
@@ -169,7 +179,7 @@ func (c *checker) record(m Stored) bool {
 	}
 	for i := range s.Record.Commits {
 		c.commit(m, s.Record, i)
-		c.judge(s.Record.Time)
+		c.judge(s.Record.Time, false)
 	}
 	return true
 }
@@ -178,6 +188,9 @@ func (c *checker) record(m Stored) bool {
 func (c *checker) commit(m Stored, r *events.Record, i int) {
 	stamp := kv.NewVersionstamp(m.Position, uint16(i))
 	id := r.Commits[i].ID
+	if c.Identify != nil {
+		id = c.Identify(&r.Commits[i])
+	}
 	if earlier, ok := c.stamps[id]; ok {
 		c.violate("%v was committed twice: at %v and at %v", id, earlier, stamp)
 	}
@@ -197,19 +210,18 @@ func (c *checker) commit(m Stored, r *events.Record, i int) {
 
 // at checks what was seen at the position that the replay has reached.
 func (c *checker) at() {
-	c.judge(c.chain.Time)
+	c.judge(c.chain.Time, true)
 	for ; len(c.reads) > 0 && c.reads[0].position() == c.chain.Applied; c.reads = c.reads[1:] {
 		c.read(c.reads[0])
 	}
 	var own *Digest
 	for ; len(c.digests) > 0 && c.digests[0].Chain.Applied == c.chain.Applied; c.digests = c.digests[1:] {
 		if own == nil {
-			file, chain, err := checkpoint(c.replay)
+			d, _, err := DigestOf("replay", c.replay)
 			if err != nil {
 				c.violate("checkpoint of the replay: %v", err)
 				return
 			}
-			d := digestOf("replay", chain, file)
 			own = &d
 		}
 		if d := c.digests[0]; d.Hash != own.Hash || d.Chain != own.Chain {
@@ -251,26 +263,6 @@ func same(a, b kv.Entry) bool {
 		a.Value.Encoding == b.Value.Encoding && slices.Equal(a.Value.Data, b.Value.Data)
 }
 
-// judge marks the refusals that are right in the state of this moment, at a time of theirs or at log time.
-func (c *checker) judge(logTime kv.Millis) {
-	for _, r := range c.refused {
-		if r.right || c.chain.Applied < r.from || c.chain.Applied > r.through {
-			continue
-		}
-		first, last := max(logTime, kv.MillisOf(r.Begin)-c.Skew), kv.MillisOf(r.End)+c.Skew
-		times := []kv.Millis{first}
-		for _, e := range c.model.Entries(first) {
-			if first < e.ExpireAt && e.ExpireAt <= last {
-				times = append(times, e.ExpireAt)
-			}
-		}
-		for _, now := range times {
-			r.right = r.right || slices.Equal(c.failing(r.Atomic, now), r.Result.FailedChecks)
-		}
-	}
-	c.refused = slices.DeleteFunc(c.refused, func(r *refusal) bool { return r.right })
-}
-
 // failing returns the checks that do not hold at the time now.
 func (c *checker) failing(a *kv.Atomic, now kv.Millis) (failed []int) {
 	for i, check := range a.Checks {
@@ -306,11 +298,21 @@ func (c *checker) answers() {
 	}
 }
 
+// contents compares what the log makes of its commits with what the model does.
+func (c *checker) contents() {
+	everything := []kv.Range{{Start: "", End: "\xff", Limit: 1 << 30}}
+	snapshot, err := c.replay.Read(everything, c.chain.Time)
+	if err != nil {
+		c.violate("read the replay: %v", err)
+		return
+	}
+	if want := c.model.Read(everything, c.chain.Time)[0]; !slices.EqualFunc(snapshot.Entries[0], want, same) {
+		c.violate("a replay has %v; want %v", snapshot.Entries[0], want)
+	}
+}
+
 // leftovers are what no position of the log accounts for.
 func (c *checker) leftovers() {
-	for _, r := range c.refused {
-		c.violate("client %d: checks %v of %v never failed from position %d through %d", r.Client, r.Result.FailedChecks, r.ID, r.from, r.through)
-	}
 	for _, o := range c.reads {
 		c.violate("client %d: a %s at position %d, which the log does not have", o.Client, o.Kind, o.position())
 	}
