@@ -201,8 +201,8 @@ var errNotSent = errors.New("nobody listens")
 // whole takes a message that is the answer.
 func whole(data []byte) (answer []byte, complete bool, err error) { return data, true, nil }
 
-// ask sends a message and returns what take makes of those that come as its answer. It blocks until ctx ends at most. The error is errNotSent
-// if the message has certainly reached nobody.
+// ask sends a message and returns what take makes of those that come as its answer. It blocks until ctx ends at most. The error is
+// errNotSent if the message has certainly reached nobody.
 func (t *natsTransport) ask(ctx context.Context, subject string, data []byte, take func([]byte) ([]byte, bool, error)) ([]byte, error) {
 	type result struct {
 		answer []byte
