@@ -32,6 +32,7 @@ const (
 	readLanes         = 4                      // messages with reads in flight, so that a large answer does not hold up all others
 	spareLanes        = 4                      // while messages are late: their answers may be lost
 	lanePatience      = 200 * time.Millisecond // ten times what a record takes
+	mostCommits       = 1 << 10                // in one message: there is 1 KB for the reply to each
 	mostCommitBytes   = 700 << 10              // of the commits in one message: somewhat less than a record holds
 )
 
@@ -132,7 +133,8 @@ func newNATSTransport(conn *nats.Conn, database string, o options) *natsTranspor
 	}
 	t.closed, t.close = context.WithCancel(context.Background())
 	t.commits = &batch.Batcher[[]byte, kv.CommitResult]{
-		Send: t.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: wire.MaxRequests,
+		Send: t.sendCommits, Size: func(member *[]byte) int { return len(*member) },
+		Most: min(mostCommitBytes, int(conn.MaxPayload())*3/4), Count: mostCommits,
 		Lanes: commitLanes, Patience: lanePatience, Spare: spareLanes,
 	}
 	for c := range t.reads {

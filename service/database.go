@@ -58,7 +58,7 @@ func openDatabase(ctx context.Context, conns *near.Pool, log *natslog.Log, keepe
 	d.whole, d.broke = context.WithCancelCause(context.Background())
 	d.indexer = &indexer{ask: d.askIndex}
 	d.commits = &batch.Batcher[[]byte, kv.CommitResult]{
-		Send: d.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: wire.MaxRequests,
+		Send: d.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: mostCommits,
 		Lanes: commitLanes, Patience: lanePatience, Spare: spareLanes,
 	}
 	d.reached(max(end, p.Chain().Applied))
