@@ -117,11 +117,22 @@ func parseStored(v any) (kv.Value, error) {
 		}
 		return u64(n), nil
 	case "Uint8Array":
+		if _, exact := v.(*v8.Object).Get("v8"); exact {
+			break
+		}
 		data, err := parseBytes(v, content)
 		return kv.Value{Encoding: kv.EncodingBytes, Data: data}, err
 	case "V8":
 		data, err := parseBytes(v, content)
 		return kv.Value{Encoding: kv.EncodingV8, Data: data}, err
+	}
+	if exact, ok := v.(*v8.Object).Get("v8"); ok {
+		text, _ := exact.(string)
+		data, err := base64.RawURLEncoding.DecodeString(text)
+		if err != nil || text == "" {
+			return kv.Value{}, errors.New(`"v8" is not a text in base64url`)
+		}
+		return kv.Value{Encoding: kv.EncodingV8, Data: data}, nil
 	}
 	decoded, err := parseValue(v)
 	if err != nil {

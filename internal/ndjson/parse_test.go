@@ -70,7 +70,7 @@ func TestParseAnyValue(t *testing.T) {
 
 func TestParseRandom(t *testing.T) {
 	for seed := range uint64(3000) {
-		g := v8test.Generator{Rand: rand.New(rand.NewPCG(seed, 1)), Acyclic: true, Float16: true}
+		g := v8test.Generator{Rand: rand.New(rand.NewPCG(seed, 1)), Float16: true}
 		roundTrip(t, fmt.Sprintf("seed %d", seed), g.Value(4))
 	}
 }
@@ -89,9 +89,8 @@ func roundTrip(t *testing.T, name string, v any) {
 	if again := ndjson.Append(nil, e); string(again) != string(line) {
 		t.Errorf("%s: written again\n%s want\n%s", name, again, line)
 	}
-	// Of the buffer of a view only what the view shows is in the line, as in kv-utils.
-	if e.Value.Encoding == kv.EncodingV8 && !strings.Contains(literal.Format(v), ".buffer, ") {
-		if back, err := v8.Decode(e.Value.Data); err != nil || v8test.DescribeTree(back) != v8test.DescribeTree(v) {
+	if e.Value.Encoding == kv.EncodingV8 {
+		if back, err := v8.Decode(e.Value.Data); err != nil || v8test.Describe(back) != v8test.Describe(v) {
 			t.Errorf("%s: came back as %s, %v", name, literal.Format(back), err)
 		}
 	}
@@ -111,6 +110,7 @@ func TestParseErrors(t *testing.T) {
 		{`{"key":[],"value":{"type":"null","value":null},"versionstamp":"12"}`, "20 hex digits"},
 		{`{"key":[],"value":{"type":"null","value":null},"expireAt":"soon"}`, "not a time"},
 		{line(`{"type":"KvU64","value":"18446744073709551616"}`), "KvU64"},
+		{line(`{"type":"Array","value":[],"v8":"+"}`), `"v8" is not`},
 		{line(`{"type":"Array","value":[{"type":"KvU64","value":"1"}]}`), "only be a whole value"},
 		{line(`{"type":"Uint8Array","value":"AQI","byteLength":3}`), "not the byteLength"},
 		{line(`{"type":"Uint8Array","value":"+/"}`), "base64url"},
