@@ -44,6 +44,7 @@ var arrows = map[string][]string{
 	"cmd":             append([]string{"engine", "service", "client/...", "kv/v8/literal", "internal/..."}, servers...),
 
 	"internal/config":     {},
+	"internal/importer":   {"client", "internal/ndjson", "kv", "kv/v8"}, // it writes as any client does
 	"internal/ndjson":     {"kv", "kv/v8", "kv/v8/literal"},
 	"internal/natsserver": {},
 	"internal/syncfile":   {},

@@ -94,7 +94,13 @@ func (s *SQLite) Count(ctx context.Context) (n int, err error) {
 }
 
 // Close ends the reading. The file is as it was.
-func (s *SQLite) Close() error { return errors.Join(s.tx.Rollback(), s.db.Close()) }
+func (s *SQLite) Close() error {
+	err := s.tx.Rollback()
+	if errors.Is(err, sql.ErrTxDone) { // its context has ended
+		err = nil
+	}
+	return errors.Join(err, s.db.Close())
+}
 
 // Source returns the entries in the order of their keys, then the messages.
 func (s *SQLite) Source(ctx context.Context) Source {
