@@ -26,6 +26,7 @@ const (
 	entryValue          = 2
 	entryEncoding       = 3
 	entryVersionstamp   = 4
+	entryExpireAt       = 15 // Millpond's own
 	watchOutputStatus   = 1 // WatchOutput
 	watchOutputKeys     = 2
 	keyOutputChanged    = 1 // WatchKeyOutput
