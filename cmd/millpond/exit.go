@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/millpondkv/millpond/client"
+	"github.com/millpondkv/millpond/internal/importer"
 	"github.com/millpondkv/millpond/kv"
 )
 
@@ -20,6 +21,7 @@ const (
 	exitCheckFailed  = 4
 	exitUnauthorized = 5
 	exitUnavailable  = 6
+	exitIncomplete   = 7
 	exitInterrupted  = 130
 )
 
@@ -57,12 +59,15 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.Is(err, errNotFound):
 		return exitNotFound
-	case errors.Is(err, client.ErrCheckFailed):
+	case errors.Is(err, client.ErrCheckFailed), errors.Is(err, importer.ErrExists):
 		return exitCheckFailed
 	case errors.Is(err, kv.ErrUnauthorized):
 		return exitUnauthorized
 	case errors.Is(err, kv.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return exitUnavailable
+	}
+	if errors.Is(err, errIncomplete) {
+		return exitIncomplete
 	}
 	return exitError
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -43,6 +44,13 @@ func (o *output) Set(format string) error {
 	}
 	o.format = format
 	return nil
+}
+
+// writeLine writes v as JSON on a line.
+func writeLine(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
 }
 
 // printer shows entries. The caller must call flush at the end, and whenever it has nothing more to show for a while.

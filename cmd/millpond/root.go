@@ -25,6 +25,7 @@ Data goes to stdout, everything else to stderr. Exit codes:
   4    a check failed: the entry is not as it had to be
   5    the access token was refused
   6    the server cannot be reached, or is unavailable
+  7    done, but not everything could be carried over; what, is listed
   130  interrupted`,
 		Example: `  millpond serve
   millpond set '["users", "alice"]' '{ name: "Alice" }'
@@ -45,6 +46,7 @@ Data goes to stdout, everything else to stderr. Exit codes:
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(newServeCommand(), newGetCommand(), newSetCommand(), newDelCommand(), newListCommand(), newWatchCommand())
+	root.AddCommand(newExportCommand(), newImportCommand())
 	return root
 }
 
