@@ -72,7 +72,9 @@ snapshot of its own. If the server does not tell when entries expire, exit code 
 }
 
 func bindWithoutExpiry(cmd *cobra.Command) *bool {
-	return cmd.Flags().Bool("without-expiry", false, "be content with entries that never expire if the server does not tell when they do")
+	accepted := cmd.Flags().Bool("without-expiry", false, "be content with entries that never expire if the server does not tell when they do")
+	bindEnv(cmd, "without-expiry")
+	return accepted
 }
 
 // runExport writes the entries of s to w. If s has a Start, that entry was written before.

@@ -116,6 +116,7 @@ that expire become entries that stay, and the exit code is 7 unless --without-ex
 	}
 	var settings importKV
 	settings.loader = config.Bind(cmd.Flags(), &settings)
+	bindContext(cmd)
 	flags, out := bindImport(cmd), bindOutput(cmd, "table", "json")
 	withoutExpiry := bindWithoutExpiry(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -149,6 +150,7 @@ func bindImport(cmd *cobra.Command) *importFlags {
 	cmd.Flags().StringVar(&f.ifExists, "if-exists", string(importer.Fail), "what to do with another entry that is there: fail, skip or overwrite")
 	cmd.Flags().BoolVar(&f.options.DryRun, "dry-run", false, "write nothing, say what would be written")
 	cmd.RegisterFlagCompletionFunc("if-exists", cobra.FixedCompletions([]string{"fail", "skip", "overwrite"}, cobra.ShellCompDirectiveNoFileComp))
+	bindEnv(cmd, "if-exists")
 	cmd.PreRunE = func(*cobra.Command, []string) error { return f.parse() }
 	return f
 }

@@ -32,6 +32,8 @@ type output struct {
 func bindOutput(cmd *cobra.Command, formats ...string) *output {
 	o := &output{format: formats[0], allowed: formats}
 	cmd.Flags().VarP(o, "output", "o", "how to show it: "+strings.Join(formats, ", "))
+	bindEnv(cmd, "output")
+	cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	return o
 }
 
@@ -61,7 +63,7 @@ type printer interface {
 
 func (o *output) printer(w io.Writer) printer {
 	switch o.format {
-	case "json":
+	case "json", "ndjson":
 		return &jsonPrinter{w: w}
 	case "raw":
 		return rawPrinter{w}

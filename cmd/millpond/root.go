@@ -40,13 +40,12 @@ Data goes to stdout, everything else to stderr. Exit codes:
 				return err
 			}
 			*running = true
-			return nil
+			return applyEnv(cmd)
 		},
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(newServeCommand(), newGetCommand(), newSetCommand(), newDelCommand(), newListCommand(), newWatchCommand())
-	root.AddCommand(newExportCommand(), newImportCommand())
+	root.AddCommand(newExportCommand(), newImportCommand(), newContextCommand(), newManCommand())
 	return root
 }
 

@@ -23,7 +23,7 @@ value; with -o json both are null.`,
   millpond watch '["users", "alice"]' '["users", "bob"]' -o json`,
 		Args: cobra.MinimumNArgs(1),
 	}
-	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json")
+	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json", "ndjson")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		keys, err := parseKeys(args)
 		if err != nil {
@@ -61,7 +61,7 @@ func runWatch(ctx context.Context, db *client.DB, keys []kv.Key, show func(clien
 
 // changePrinter returns a function that shows an entry on a line of its own, at once.
 func (o *output) changePrinter(w io.Writer) func(client.RawEntry) error {
-	if o.format == "json" {
+	if o.format != "table" {
 		return o.printer(w).entry
 	}
 	return func(e client.RawEntry) error {
