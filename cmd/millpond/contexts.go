@@ -140,6 +140,9 @@ func useContext(cmd *cobra.Command, loader *config.Loader, address string) error
 	if err != nil {
 		return err
 	}
+	if settings[address] == "" {
+		return usagef("the context %s does not say where the server is for this command; add --%s", name, address)
+	}
 	values, err := resolve(name, settings)
 	loader.Use(config.Preset{Source: "context " + name, Values: values})
 	return err
