@@ -112,7 +112,7 @@ func addContext(name string, settings map[string]string, use bool) error {
 
 func newContextListCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "Show all contexts", Args: cobra.NoArgs}
-	out := bindOutput(cmd, "table", "json", "ndjson")
+	out := bindOutput(cmd, "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		all, err := readContexts()
 		if err != nil {

@@ -33,7 +33,7 @@ with --data reads the data directory of a millpond serve that is stopped.`,
   millpond db list --data ./millpond-data -o json`,
 		Args: cobra.NoArgs,
 	}
-	source, out := bindLogs(cmd), bindOutput(cmd, "table", "json", "ndjson")
+	source, out := bindLogs(cmd), bindOutput(cmd, "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return source.do(cmd, func(ctx context.Context, js jetstream.JetStream) error {
 			views, err := databases(ctx, js)

@@ -24,7 +24,7 @@ JavaScript. With -o json each entry is a line, in the form of @deno/kv-utils. Ex
   millpond get '["avatar", 7n]' -o raw > avatar.png`,
 		Args: cobra.MinimumNArgs(1),
 	}
-	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json", "ndjson", "raw")
+	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json", "raw")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		keys, err := parseKeys(args)
 		if err != nil {

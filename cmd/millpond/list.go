@@ -23,7 +23,7 @@ A long list is read in batches, each a snapshot of its own.`,
   millpond list -o json > all.ndjson`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json", "ndjson", "raw")
+	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json", "raw")
 	var s client.Selector
 	var start, end string
 	cmd.Flags().StringVar(&start, "start", "", "begin at this `key`; with a PREFIX it must begin with it")

@@ -28,8 +28,12 @@ type output struct {
 	allowed []string
 }
 
-// bindOutput adds -o with the formats, the first of which is the default.
+// bindOutput adds -o with the formats, the first of which is the default. All JSON is a line for each thing, so "ndjson" is the
+// same as "json".
 func bindOutput(cmd *cobra.Command, formats ...string) *output {
+	if i := slices.Index(formats, "json"); i >= 0 {
+		formats = slices.Insert(slices.Clone(formats), i+1, "ndjson")
+	}
 	o := &output{format: formats[0], allowed: formats}
 	cmd.Flags().VarP(o, "output", "o", "how to show it: "+strings.Join(formats, ", "))
 	bindEnv(cmd, "output")
@@ -43,6 +47,9 @@ func (o *output) Type() string   { return "format" }
 func (o *output) Set(format string) error {
 	if !slices.Contains(o.allowed, format) {
 		return fmt.Errorf("it is one of %s", strings.Join(o.allowed, ", "))
+	}
+	if format == "ndjson" {
+		format = "json"
 	}
 	o.format = format
 	return nil
@@ -63,7 +70,7 @@ type printer interface {
 
 func (o *output) printer(w io.Writer) printer {
 	switch o.format {
-	case "json", "ndjson":
+	case "json":
 		return &jsonPrinter{w: w}
 	case "raw":
 		return rawPrinter{w}

@@ -23,7 +23,7 @@ value; with -o json both are null.`,
   millpond watch '["users", "alice"]' '["users", "bob"]' -o json`,
 		Args: cobra.MinimumNArgs(1),
 	}
-	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json", "ndjson")
+	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		keys, err := parseKeys(args)
 		if err != nil {

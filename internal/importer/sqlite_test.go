@@ -2,6 +2,7 @@ package importer_test
 
 import (
 	"bufio"
+	"bytes"
 	"database/sql"
 	"errors"
 	"os"
@@ -14,8 +15,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millpondkv/millpond/client"
 	"github.com/millpondkv/millpond/internal/fakeserver"
 	"github.com/millpondkv/millpond/internal/importer"
+	"github.com/millpondkv/millpond/internal/ndjson"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kv/kvtest"
 	"github.com/millpondkv/millpond/kv/v8/v8test"
@@ -70,6 +73,28 @@ func TestSQLiteInUse(t *testing.T) {
 	}
 	r = newRig(t)
 	checkImported(t, r, r.must(source(t, path), importer.Options{IfExists: importer.Fail}))
+}
+
+// What Deno wrote goes through lines of JSON into another database, and Deno finds each value there as it wrote it.
+func TestLinesOfDeno(t *testing.T) {
+	from, to := newRig(t), newRig(t)
+	if out, err := deno(t, "../../test/clients/deno/values.ts", from.server.URL, "write", "deno").Output(); err != nil {
+		t.Fatal(string(out), err)
+	}
+	var lines []byte
+	for e, err := range from.db.List(t.Context(), client.Selector{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = ndjson.Append(lines, ndjson.Entry(e))
+	}
+	counts := to.must(importer.FromNDJSON(bytes.NewReader(lines)), importer.Options{IfExists: importer.Fail})
+	if counts.Lost != 0 || counts.Written < 40 {
+		t.Errorf("imported: %+v, %v", counts, to.lost)
+	}
+	if out, err := deno(t, "../../test/clients/deno/values.ts", to.server.URL, "compare", "deno").Output(); err != nil || !strings.HasPrefix(string(out), "ok") {
+		t.Errorf("Deno finds other values: %s, %v", out, err)
+	}
 }
 
 func source(t *testing.T, path string) importer.Source {
