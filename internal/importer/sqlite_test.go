@@ -149,7 +149,7 @@ func checkMessages(t *testing.T, r *rig) {
 			t.Errorf("a message is due in %d ms", wait)
 		}
 	}
-	want := [][]uint32{{10, 20}, nil, {100, 1000, 5000, 30000, 60000}}
+	want := [][]uint32{{10, 20}, {100, 1000, 5000, 30000, 60000}, nil}
 	if diff := cmp.Diff(want, backoffs); diff != "" {
 		t.Error(diff)
 	}
