@@ -173,11 +173,11 @@ func TestDryRun(t *testing.T) {
 
 // An import that was stopped at any commit, before or after the server has done it, can be run again, and ends in the same state.
 func TestResume(t *testing.T) {
-	list, want := numbered(1250)
+	list, want := numbered(1050)
 	list = append(list, importer.Item{Name: "message", Message: &importer.Message{ID: "1", Payload: mustV8(t, "m"), Backoff: []time.Duration{1}}})
 	for _, how := range []importer.IfExists{importer.Fail, importer.Skip, importer.Overwrite} {
 		for _, done := range []bool{false, true} {
-			for stop := 1; stop <= 13; stop += 3 {
+			for _, stop := range []int{1, 2, 11, 12} { // the first commit, one within, the last one of entries, the message's
 				t.Run(fmt.Sprintf("%s/done=%v/%d", how, done, stop), func(t *testing.T) {
 					r := newRig(t)
 					r.cut(stop, done)
