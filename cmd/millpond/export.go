@@ -79,7 +79,7 @@ func bindWithoutExpiry(cmd *cobra.Command) *bool {
 
 // runExport writes the entries of s to w. If s has a Start, that entry was written before.
 func runExport(ctx context.Context, cmd *cobra.Command, db *client.DB, s client.Selector, w io.Writer, withoutExpiry bool) error {
-	p := newProgress(cmd, "exported", -1)
+	p := newEntryProgress(cmd, "exported", -1)
 	defer p.clear()
 	n, opaque := 0, 0
 	var line []byte

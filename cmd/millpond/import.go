@@ -172,7 +172,7 @@ var errIncomplete = errors.New("not everything could be carried over as it was; 
 
 // run imports and shows the counts.
 func (f *importFlags) run(ctx context.Context, cmd *cobra.Command, db *client.DB, source importer.Source, total int, out *output) error {
-	p := newProgress(cmd, "imported", total)
+	p := newEntryProgress(cmd, "imported", total)
 	f.options.Now = time.Now
 	f.options.Lost = func(name string, err error) { p.line("%.200s: %v", name, err) }
 	f.options.Progress = func(c importer.Counts) { p.at(c.Items()) }

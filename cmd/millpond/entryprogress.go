@@ -13,8 +13,8 @@ import (
 // reportEvery is the time between two lines of progress where there is no terminal.
 const reportEvery = 5 * time.Second
 
-// progress shows on stderr how far a long command has come: a bar on a terminal, a line now and then elsewhere.
-type progress struct {
+// entryProgress shows on stderr how far a long command has come: a bar on a terminal, a line now and then elsewhere.
+type entryProgress struct {
 	w        io.Writer
 	what     string                   // "imported" or the like
 	bar      *progressbar.ProgressBar // nil without a terminal
@@ -22,8 +22,8 @@ type progress struct {
 	total    int // -1: not known
 }
 
-func newProgress(cmd *cobra.Command, what string, total int) *progress {
-	p := &progress{w: cmd.ErrOrStderr(), what: what, total: total, reported: time.Now()}
+func newEntryProgress(cmd *cobra.Command, what string, total int) *entryProgress {
+	p := &entryProgress{w: cmd.ErrOrStderr(), what: what, total: total, reported: time.Now()}
 	if isTerminal(p.w) {
 		p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription(what),
 			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("entries"),
@@ -34,7 +34,7 @@ func newProgress(cmd *cobra.Command, what string, total int) *progress {
 }
 
 // at says that n items are done.
-func (p *progress) at(n int) {
+func (p *entryProgress) at(n int) {
 	switch {
 	case p.bar != nil:
 		p.bar.Set(n) // its error is the terminal's
@@ -49,13 +49,13 @@ func (p *progress) at(n int) {
 }
 
 // line writes a line to stderr that stays.
-func (p *progress) line(format string, args ...any) {
+func (p *entryProgress) line(format string, args ...any) {
 	p.clear()
 	fmt.Fprintf(p.w, format+"\n", args...)
 }
 
 // clear takes the bar away; the next at shows it again.
-func (p *progress) clear() {
+func (p *entryProgress) clear() {
 	if p.bar != nil {
 		p.bar.Clear()
 	}
