@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -60,6 +61,9 @@ func newContextAddCommand() *cobra.Command {
 		if err := addSettings(settings, more); err != nil {
 			return err
 		}
+		if err := makeAbsolute(settings); err != nil {
+			return err
+		}
 		return addContext(args[0], settings, use)
 	}
 	return cmd
@@ -84,6 +88,16 @@ func addSettings(settings map[string]string, texts []string) error {
 		settings[name] = value
 	}
 	return nil
+}
+
+// makeAbsolute makes the files that settings name independent of the directory in which a command runs.
+func makeAbsolute(settings map[string]string) (err error) {
+	for _, name := range []string{"access-token-file", "nats-creds", "nats-ca", "nats-cert", "nats-key"} {
+		if settings[name] != "" && err == nil {
+			settings[name], err = filepath.Abs(settings[name])
+		}
+	}
+	return err
 }
 
 func addContext(name string, settings map[string]string, use bool) error {

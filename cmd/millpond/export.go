@@ -115,7 +115,7 @@ func checkExpiry(cmd *cobra.Command, db *client.DB, accepted bool) error {
 	if db.TellsExpiry() || accepted {
 		return nil
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "the server does not tell when entries expire: those that do were carried over as entries that stay; "+
+	fmt.Fprintln(cmd.ErrOrStderr(), "the server does not tell when entries expire: those that do are carried over as entries that stay; "+
 		"--without-expiry accepts that")
 	return errIncomplete
 }

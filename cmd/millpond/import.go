@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,7 +133,10 @@ that expire become entries that stay, and the exit code is 7 unless --without-ex
 			}
 			defer from.Close()
 			err = flags.run(ctx, cmd, db, importer.FromDatabase(ctx, from, flags.options.Prefix), -1, out)
-			return errors.Join(err, checkExpiry(cmd, from, *withoutExpiry))
+			if err != nil && !errors.Is(err, errIncomplete) {
+				return err
+			}
+			return cmp.Or(checkExpiry(cmd, from, *withoutExpiry), err)
 		})
 	}
 	return cmd
