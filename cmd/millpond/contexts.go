@@ -31,9 +31,12 @@ type contexts struct {
 }
 
 func contextsFile() (string, error) {
-	dir, err := os.UserConfigDir() // $XDG_CONFIG_HOME, where there is such a thing
-	if err != nil {
-		return "", fmt.Errorf("find the directory of the contexts: %w; set XDG_CONFIG_HOME", err)
+	dir := os.Getenv("XDG_CONFIG_HOME")
+	if dir == "" {
+		var err error
+		if dir, err = os.UserConfigDir(); err != nil {
+			return "", fmt.Errorf("find the directory of the contexts: %w; set XDG_CONFIG_HOME", err)
+		}
 	}
 	return filepath.Join(dir, "millpond", "contexts.yaml"), nil
 }

@@ -35,13 +35,13 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(fo
 // errNotFound ends a command that has said which keys were not found.
 var errNotFound = errors.New("not found")
 
-// exit shows err and returns its exit code.
-func exit(err error, stderr io.Writer) int {
+// exit shows err, with which the command has ended, and returns its exit code.
+func exit(err error, command string, stderr io.Writer) int {
 	code := exitCode(err)
 	switch {
 	case code == exitOK || code == exitInterrupted || errors.Is(err, errNotFound):
 	case code == exitUsage:
-		fmt.Fprintf(stderr, "millpond: %v\nSee: millpond --help\n", err)
+		fmt.Fprintf(stderr, "millpond: %v\nSee: %s --help\n", err, command)
 	default:
 		fmt.Fprintf(stderr, "millpond: %v\n", err)
 	}
