@@ -27,7 +27,7 @@ const (
 	entryEncoding       = 3
 	entryVersionstamp   = 4
 	entryExpireAt       = 15 // Millpond's own
-	watchOutputStatus   = 1 // WatchOutput
+	watchOutputStatus   = 1  // WatchOutput
 	watchOutputKeys     = 2
 	keyOutputChanged    = 1 // WatchKeyOutput
 	keyOutputEntry      = 2

@@ -16,7 +16,7 @@ import (
 // An import that is killed again and again, while its server crashes too, is run to its end: every entry is there once, as it was,
 // and an export that is killed and resumed has them all.
 func TestImportAndExportAreKilled(t *testing.T) {
-	const entries = 60_000
+	const entries = 30_000
 	s := startServer(t)
 	file := filepath.Join(t.TempDir(), "all.ndjson")
 	want := writeLines(t, file, entries)
