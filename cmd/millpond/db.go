@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 
@@ -10,16 +12,17 @@ import (
 
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/kvconnect"
 )
 
 func newDBCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "db",
-		Short: "Look at the databases of a cluster or a data directory",
+		Short: "Show and make the databases of a cluster or a data directory",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDBListCommand())
+	cmd.AddCommand(newDBListCommand(), newDBCreateCommand())
 	return cmd
 }
 
@@ -54,6 +57,43 @@ with --data reads the data directory of a millpond serve that is stopped.`,
 				fmt.Fprintf(rows, "%s\t%s\t%d\t%d\n", v.Name, v.ID, v.First, v.Last)
 			}
 			return rows.Flush()
+		})
+	}
+	return cmd
+}
+
+func newDBCreateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "create DATABASE",
+		Short: "Make a database",
+		Long: `Make a database, empty, and show its id. It is needed where the servers run with --create-databases=false; otherwise a database is
+made when it is first used. Over NATS the readers and writers of the cluster find it by themselves; with --data it is there when millpond
+serve starts again.`,
+		Example: `  millpond db create orders --nats nats://a:4222,nats://b:4222
+  millpond db create orders --data ./millpond-data`,
+		Args: cobra.ExactArgs(1),
+	}
+	source := bindLogs(cmd)
+	replicas := cmd.Flags().Int("replicas", 3, "how many NATS servers keep the log; a data directory has one")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		name := args[0]
+		if !kvconnect.ValidName(name) {
+			return usagef("the name %q cannot be used; use 1 to 64 of a-z, 0-9, _ and -", name)
+		}
+		return source.do(cmd, func(ctx context.Context, js jetstream.JetStream) error {
+			c := natslog.Config{Replicas: *replicas}
+			if source.Data != "" {
+				c.Replicas = 1
+			}
+			if _, err := natslog.Open(ctx, js, name); !errors.Is(err, kv.ErrNoDatabase) {
+				return cmp.Or(err, fmt.Errorf("there is a database %q already", name))
+			}
+			log, err := natslog.Create(ctx, js, name, c)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), log.ID())
+			return err
 		})
 	}
 	return cmd

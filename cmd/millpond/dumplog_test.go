@@ -81,6 +81,19 @@ func TestDumpLogOfADirectory(t *testing.T) {
 	if code, _, stderr := millpond("dump-log", "--data", dir); code != exitError || !strings.Contains(stderr, `there is no database "default"`) {
 		t.Errorf("another database: code %d, %s", code, stderr)
 	}
+	if code, id, stderr := millpond("db", "create", "new", "--data", dir); code != exitOK || len(id) != 37 {
+		t.Errorf("db create: code %d, %q, %s", code, id, stderr)
+	}
+	again, err := engine.Open(t.Context(), engine.Config{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.Database(t.Context(), "new"); err != nil {
+		t.Error("the database that was made is not found:", err)
+	}
+	if err := again.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 	_, part, _ := millpond("dump-log", "orders", "--data", dir, "--from", "2", "--limit", "1")
 	if strings.Count(part, "\n") != 1 || !strings.HasPrefix(part, `{"position":2,`) || strings.Contains(part, `"counts"`) {
 		t.Errorf("one record from the second on: %s", part)
@@ -131,6 +144,14 @@ func TestDumpLogOverNATS(t *testing.T) {
 	}
 	if got, want := millpond("db", "list", "-o", "json"), `{"name":"orders","id":"`+log.ID()+`","first":1,"last":1}`+"\n"; got != want {
 		t.Errorf("db list shows %s, want %s", got, want)
+	}
+	if id := strings.TrimSpace(millpond("db", "create", "new", "--replicas", "1")); !strings.Contains(millpond("db", "list"), id) || len(id) != 36 {
+		t.Errorf("db create shows %q, and db list has it not", id)
+	}
+	for name, want := range map[string]int{"new": exitError, "NEW": exitUsage} {
+		if code := run(t.Context(), []string{"db", "create", name}, nil, io.Discard, t.Output()); code != want {
+			t.Errorf("db create %s: exit code %d, want %d", name, code, want)
+		}
 	}
 	if code := run(t.Context(), []string{"get", `["a"]`}, nil, io.Discard, t.Output()); code != exitUsage {
 		t.Errorf("a context without a URL: exit code %d for get", code)
