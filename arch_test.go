@@ -48,7 +48,8 @@ var arrows = map[string][]string{
 	"internal/batch":      {},
 	"internal/codec":      {"kv"},
 	"internal/config":     {},
-	"internal/fault":      {}, // named points and guards; nothing without the tag faults
+	"internal/fault":      {},                                           // named points and guards; nothing without the tag faults
+	"internal/importer":   {"client", "internal/ndjson", "kv", "kv/v8"}, // it writes as any client does
 	"internal/ndjson":     {"kv", "kv/v8", "kv/v8/literal"},
 	"internal/measure":    {"projection", "kv"}, // metrics that engine and service share
 	"internal/natsserver": {},

@@ -12,7 +12,7 @@ type Entry[V any] struct {
 	Key          kv.Key
 	Value        V
 	Versionstamp kv.Versionstamp // zero: the key is absent
-	ExpireAt     kv.Millis       // 0: never, or not known; KV Connect does not tell
+	ExpireAt     kv.Millis       // 0: never, or not known; see DB.TellsExpiry
 }
 
 // RawEntry is an entry whose value is as it is stored.
