@@ -52,7 +52,7 @@ func (a *asker) best() *nats.Conn {
 	if server := a.server.Load(); server != nil {
 		return a.conns.To(*server)
 	}
-	return a.conns.To("")
+	return a.conns.Main()
 }
 
 // pause waits before another try, until there may be another leader. It returns ctx's error if ctx has ended.

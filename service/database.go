@@ -62,7 +62,7 @@ func openDatabase(ctx context.Context, conns *near.Pool, log *natslog.Log, keepe
 		Lanes: commitLanes, Patience: lanePatience, Spare: spareLanes,
 	}
 	d.reached(max(end, p.Chain().Applied))
-	unsubscribe, err := Heartbeats(conns.To(""), log.Database(), d.logger, d.heard)
+	unsubscribe, err := Heartbeats(conns.Main(), log.Database(), d.logger, d.heard)
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -118,7 +118,7 @@ func (d *Database) follow(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case !isDamage(err):
-			if d.asker.conns.To("").IsConnected() { // a lost connection is logged once
+			if d.asker.conns.Main().IsConnected() { // a lost connection is logged once
 				d.logger.Warn("cannot follow the log; trying again", "error", err)
 			}
 		case d.projection.Chain().Applied > before:

@@ -215,8 +215,8 @@ func TestNATSClient(t *testing.T) {
 		return "nats://" + user + ":" + n.passwords[user] + "@" + n.server.Addr().String()
 	}
 	for program, args := range map[string][]string{
-		"kvwriter": {"--nats", url("writer"), "--http-addr"},
-		"kvreader": {"--nats", url("reader"), "--replicas", "1", "--access-token", accessToken, "--addr"},
+		"kvwriter": {"--nats", url("writer"), "--allow-unsafe", "--http-addr"},
+		"kvreader": {"--nats", url("reader"), "--replicas", "1", "--allow-unsafe", "--access-token", accessToken, "--addr"},
 	} {
 		addr := freeAddr(t)
 		p := &process{t: t, args: append(append([]string{filepath.Join(bin, program)}, args...), addr), ready: "http://" + addr + "/readyz"}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/millpondkv/millpond/events/natslog"
@@ -74,11 +75,19 @@ func (c *ReaderConfig) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	web.Open(link.ready(databases.Ready), connect)
+	var serving atomic.Bool
+	web.Open(link.ready(func() error {
+		err := databases.Ready()
+		if err == nil && !serving.Load() {
+			err = errors.New("reads over NATS are not served yet")
+		}
+		return err
+	}), connect)
 	if databases.OpenAll(ctx, kvconnect.DefaultDatabase) == nil {
 		if err := databases.Serve(); err != nil {
 			return errors.Join(err, databases.Close())
 		}
+		serving.Store(true)
 		log.Info("ready", "addr", web.Addr().String())
 	}
 	select {

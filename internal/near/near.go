@@ -32,6 +32,9 @@ type other struct {
 // NewPool returns the pool of main. Close does not close main.
 func NewPool(main *nats.Conn) *Pool { return &Pool{main: main, others: map[string]*other{}} }
 
+// Main returns the connection that the pool was made of.
+func (p *Pool) Main() *nats.Conn { return p.main }
+
 // To returns the best connection for what is to reach the server of that name: one to it, if there is, and otherwise main. It
 // does not block: a connection that is not there is made meanwhile, for later calls.
 func (p *Pool) To(server string) *nats.Conn {
