@@ -120,7 +120,7 @@ var marshalled = []struct {
 		Slice  []int     `json:",omitempty"`
 		Time   time.Time `json:"time,omitzero"`
 		Zero   inner     `json:",omitzero"`
-		Dash   int       `json:"-,"`
+		Dash   int       `v8:"-,"`
 		Ü      string    // a name of one-byte units
 		Wide   string    `json:"日本"`
 		Number int       `json:"7"`
@@ -287,3 +287,80 @@ func TestMarshalShared(t *testing.T) {
 		t.Errorf("got %s", literal.Format(v))
 	}
 }
+
+// The properties of a struct are those that encoding/json gives it.
+func TestFieldsAsJSON(t *testing.T) {
+	type Deep struct{ A, B, C int }
+	type Tagged struct {
+		A int `json:"B"`
+		D int
+	}
+	type Left struct {
+		Deep
+		E int
+	}
+	type Right struct{ E, F int }
+	type Named struct{ G int }
+	type Loop struct {
+		*Named
+		*inner
+		H int
+	}
+	type Recursive struct {
+		*chain
+		I int
+	}
+	type MyInt int
+	for _, v := range []any{
+		struct{ Left }{}, struct {
+			Left
+			Right
+		}{}, struct {
+			Left
+			Tagged
+		}{}, struct {
+			Named `json:"named"`
+			Right
+		}{}, Loop{}, Loop{Named: &Named{}, inner: &inner{}}, Recursive{}, struct {
+			MyInt
+			*MyInt2
+		}{}, struct {
+			Interface
+			base
+		}{}, struct {
+			Empty  struct{} `json:",omitempty"`
+			Array  [0]int   `json:",omitempty"`
+			One    [1]int   `json:",omitempty"`
+			False  bool     `json:",omitempty"`
+			Struct Right    `json:",omitempty,omitzero"`
+			A      int      `json:"same"`
+			B      int      `json:"same"`
+		}{},
+	} {
+		var natural any
+		if err := v8.Unmarshal(marshal(t, v), &natural); err != nil {
+			t.Fatal(err)
+		}
+		got, err := json.Marshal(natural)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parsed any
+		if err := json.Unmarshal(text, &parsed); err != nil {
+			t.Fatal(err)
+		}
+		want, _ := json.Marshal(parsed)
+		if string(got) != string(want) {
+			t.Errorf("%T\n got %s\nwant %s", v, got, want)
+		}
+	}
+}
+
+type (
+	MyInt2    int
+	Interface interface{ M() }
+)
