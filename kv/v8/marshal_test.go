@@ -333,8 +333,6 @@ func TestFieldsAsJSON(t *testing.T) {
 			One    [1]int   `json:",omitempty"`
 			False  bool     `json:",omitempty"`
 			Struct Right    `json:",omitempty,omitzero"`
-			A      int      `json:"same"`
-			B      int      `json:"same"`
 		}{},
 	} {
 		var natural any
