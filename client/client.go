@@ -12,6 +12,7 @@ import (
 type DB struct {
 	transport transport
 	now       func() time.Time
+	codec     Codec
 	closed    context.Context // done once Close was called, with ErrClosed as its cause
 	close     context.CancelCauseFunc
 	calls     sync.WaitGroup // calls in flight
@@ -31,12 +32,14 @@ func Open(ctx context.Context, url string, opts ...Option) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newDB(t, o.now), nil
+	db := newDB(t, o.now)
+	db.codec = o.codec
+	return db, nil
 }
 
 func newDB(t transport, now func() time.Time) *DB {
 	closed, cancel := context.WithCancelCause(context.Background())
-	return &DB{transport: t, now: now, closed: closed, close: cancel}
+	return &DB{transport: t, now: now, codec: V8Codec{}, closed: closed, close: cancel}
 }
 
 // Close ends the calls and watches in flight, waits for them and frees the connections. Calls that come later fail with

@@ -13,6 +13,7 @@ type Option func(*options)
 type options struct {
 	tokens    func(context.Context) (string, error)
 	http      *http.Client
+	codec     Codec
 	logger    *slog.Logger
 	retryTime time.Duration
 	now       func() time.Time
@@ -21,6 +22,7 @@ type options struct {
 func defaultOptions() options {
 	return options{
 		tokens:    func(context.Context) (string, error) { return "", nil },
+		codec:     V8Codec{},
 		logger:    slog.New(slog.DiscardHandler),
 		retryTime: 10 * time.Second, // several times what a change of Millpond's leader takes
 		now:       time.Now,
