@@ -28,8 +28,8 @@ lint: ## gofmt, go vet, staticcheck, go.mod
 	go tool staticcheck ./...
 	go mod tidy -diff
 
-bench: tools ## the speed on this machine, into bench-results/ (several minutes; leave the machine alone meanwhile)
-	MILLPOND_DENO=$(DENO) go run ./test/bench
+bench: tools ## the speed on this machine, into bench-results/ (several minutes; leave the machine alone meanwhile); ONLY=cluster
+	MILLPOND_DENO=$(DENO) go run ./test/bench -only "$(ONLY)"
 
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	@go list ./... | while read -r package; do \

@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"kv/v8/literal": {"kv", "kv/v8"},
 	"kv/kvtest":     {"kv", "kv/v8"},
 
-	"events":     {"kv"},
+	"events":     {"kv", "internal/codec"},
 	"projection": {"events", "kv", "internal/syncfile"},
 	"writer":     {"projection", "events", "kv", "kv/v8"}, // the sequencer decides on its own projection
 
@@ -34,18 +34,22 @@ var arrows = map[string][]string{
 
 	// Above the line of what a server is made of: what puts it together.
 	"engine":           append([]string{"internal/natsserver", "internal/syncfile"}, servers...),
-	"service":          servers,
+	"service":          append([]string{"service/wire", "internal/batch", "internal/near"}, servers...),
+	"service/wire":     {"kv", "internal/codec"}, // clients use it too
 	"internal/serve":   append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/syncfile"}, servers...),
 	"internal/cluster": append([]string{"service", "internal/front", "internal/config"}, servers...),
 	"internal/front":   {"kvconnect"},
 
-	"client":          {"kv", "kv/v8", "kvconnect/datapath"}, // no server code
+	"client":          {"kv", "kv/v8", "kvconnect/datapath", "service/wire", "internal/batch"}, // no server code
 	"client/embedded": append([]string{"engine", "service", "client", "internal/natsserver"}, servers...),
 	"cmd":             append([]string{"engine", "service", "client/...", "kv/v8/literal", "internal/..."}, servers...),
 
+	"internal/batch":      {},
+	"internal/codec":      {"kv"},
 	"internal/config":     {},
 	"internal/ndjson":     {"kv", "kv/v8", "kv/v8/literal"},
 	"internal/natsserver": {},
+	"internal/near":       {},
 	"internal/syncfile":   {},
 	"internal/fakeserver": {"kvconnect", "kv", "kv/kvtest"}, // for tests of clients
 	"test":                {},

@@ -9,7 +9,7 @@ import (
 	"github.com/millpondkv/millpond/kvconnect/datapath"
 )
 
-func (c *connection) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
+func (c *connection) Read(ctx context.Context, ranges []kv.Range, _ Consistency) ([][]kv.Entry, error) {
 	req := &datapath.SnapshotRead{}
 	for _, r := range ranges {
 		req.Ranges = append(req.Ranges, &datapath.ReadRange{

@@ -1,4 +1,5 @@
-// Package client reads and writes a Deno KV database from Go: one served by Millpond, by denokv or by Deno Deploy.
+// Package client reads and writes a Deno KV database from Go: one served by Millpond, by denokv or by Deno Deploy, over HTTP; or
+// one of a Millpond cluster, over NATS.
 //
 //	db, err := client.Open(ctx, "http://127.0.0.1:4512", client.WithAccessToken(token))
 //	…
@@ -26,4 +27,6 @@
 // What is safe to send again is sent again, with growing pauses, for the time of [WithRetryTime]: reads always, writes only
 // if the request certainly did not reach the server or if the server said with status 429 or 503 that it did nothing. A
 // refused access token is fetched anew once.
+//
+// Over NATS a write is always sent again, until its outcome is known: it has an id, by which the cluster knows it.
 package client

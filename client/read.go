@@ -6,8 +6,8 @@ import (
 	"github.com/millpondkv/millpond/kv"
 )
 
-// Get returns the entry of key. An absent key is no error; see Exists. The read is strong: it sees every commit that was
-// answered before the call.
+// Get returns the entry of key. An absent key is no error; see Exists. The read is strong, it sees every commit that was
+// answered before the call, unless WithConsistency says otherwise.
 func (db *DB) Get(ctx context.Context, key kv.Key) (RawEntry, error) {
 	entries, err := db.GetMany(ctx, key)
 	if err != nil {

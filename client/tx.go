@@ -32,6 +32,7 @@ type Tx struct {
 // those of Atomic.Commit. Since fn may run several times, it must do nothing but read and write by its Tx.
 func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	wait := &pause{next: firstConflict, longest: maxConflict, now: db.now}
+	db = db.WithConsistency(Strong) // what is older would only make for conflicts
 	for try := 1; ; try++ {
 		tx := &Tx{db: db, atomic: db.Atomic(), read: map[kv.EncodedKey]RawEntry{}, written: map[kv.EncodedKey]bool{}}
 		if err := fn(tx); err != nil {

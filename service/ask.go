@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go"
 	"github.com/oklog/ulid/v2"
@@ -12,7 +13,7 @@ import (
 
 // asker sends requests to the leaders of one database.
 type asker struct {
-	conn     *nats.Conn
+	conn     *near.Conn // to the server of the leader, if that can be reached
 	database string
 	leaders  *leaders
 }
@@ -31,12 +32,13 @@ func (a *asker) ask(ctx context.Context, subject func(database string, leader ul
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	defer context.AfterFunc(reign.over, cancel)()
-	reply, err := a.conn.RequestWithContext(ctx, subject(a.database, reign.writer), data)
+	conn := a.conn.Best()
+	reply, err := conn.RequestWithContext(ctx, subject(a.database, reign.writer), data)
 	switch {
 	case err == nil:
 		return reply.Data, nil
 	case errors.Is(err, nats.ErrMaxPayload):
-		return nil, kv.Invalidf("the atomic write takes %d bytes as a message; the NATS servers allow %d, so raise their max_payload", len(data), a.conn.MaxPayload())
+		return nil, kv.Invalidf("the atomic write takes %d bytes as a message; the NATS servers allow %d, so raise their max_payload", len(data), conn.MaxPayload())
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed):
 		return nil, errNotSent
 	}

@@ -11,9 +11,13 @@ import (
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/batch"
+	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
 	"github.com/millpondkv/millpond/projection"
+	"github.com/millpondkv/millpond/service/wire"
+	"github.com/millpondkv/millpond/writer"
 	"github.com/nats-io/nats.go"
 	"github.com/oklog/ulid/v2"
 )
@@ -25,6 +29,7 @@ type Database struct {
 	projection *projection.Projection
 	asker      *asker
 	indexer    *indexer
+	commits    *batch.Batcher[[]byte, kv.CommitResult] // tries on their way to the leader
 	newID      func() ulid.ULID
 	now        func() kv.Millis
 	logger     *slog.Logger
@@ -47,17 +52,20 @@ func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Conf
 	l := newLeaders(p)
 	d := &Database{
 		log: log, projection: p, newID: c.NewID, now: c.Now, logger: c.Logger.With("database", log.Database()),
-		asker: &asker{conn: conn, database: log.Database(), leaders: l},
+		asker: &asker{conn: near.New(conn), database: log.Database(), leaders: l},
 	}
 	d.whole, d.broke = context.WithCancelCause(context.Background())
 	d.indexer = &indexer{ask: d.askIndex}
+	d.commits = &batch.Batcher[[]byte, kv.CommitResult]{
+		Send: d.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: wire.MaxRequests, Lanes: commitLanes,
+	}
 	d.reached(end)
-	unsubscribe, err := Heartbeats(conn, log.Database(), d.logger, func(h Heartbeat) { d.reached(h.Position) })
+	unsubscribe, err := Heartbeats(conn, log.Database(), d.logger, d.heard)
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	working, cancel := context.WithCancel(context.Background())
-	d.stop = func() { unsubscribe(); cancel() }
+	d.stop = func() { unsubscribe(); cancel(); d.asker.conn.Close() }
 	d.work.Go(func() { l.follow(working, p) })
 	d.work.Go(func() { d.follow(working) })
 	return d, nil
@@ -68,6 +76,14 @@ func (d *Database) close() error {
 	d.stop()
 	d.work.Wait()
 	return d.projection.Close()
+}
+
+// heard takes a heartbeat.
+func (d *Database) heard(h wire.Heartbeat) {
+	d.reached(h.Position)
+	if h.Writer == d.asker.leaders.now().writer {
+		d.asker.conn.Want(h.Server)
+	}
 }
 
 // reached notes that the log has this position.
@@ -165,6 +181,9 @@ func (d *Database) broken() error { return context.Cause(d.whole) }
 
 // wait blocks until the record at that position is applied. It fails with kv.ErrUnavailable.
 func (d *Database) wait(ctx context.Context, at kv.Position) error {
+	if d.projection.Applied() >= at {
+		return nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.whole, cancel)()
@@ -182,35 +201,41 @@ func (d *Database) ID() string { return d.log.ID() }
 
 // Read implements kvconnect.Database: a strong read.
 func (d *Database) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
+	snapshot, err := d.read(ctx, ranges, false, 0)
+	return snapshot.Entries, err
+}
+
+// read reads from one snapshot that has the record at the position least: an eventual read of what this process has by then,
+// or a strong one.
+func (d *Database) read(ctx context.Context, ranges []kv.Range, eventual bool, least kv.Position) (s projection.Snapshot, err error) {
 	if err := d.broken(); err != nil {
-		return nil, err
+		return s, err
 	}
-	index, err := d.index(ctx)
-	if err != nil {
-		return nil, err
+	at := writer.ReadIndex{Position: least}
+	if eventual {
+		at.Now = d.now()
+	} else {
+		index, err := d.index(ctx)
+		if err != nil {
+			return s, err
+		}
+		at = writer.ReadIndex{Position: max(index.Position, least), Now: index.Now}
+		d.reached(index.Position)
 	}
-	d.reached(index.Position)
-	if err := d.wait(ctx, index.Position); err != nil {
-		return nil, err
+	if err := d.wait(ctx, at.Position); err != nil {
+		return s, err
 	}
-	snapshot, err := d.projection.Read(ranges, index.Now)
-	if err != nil {
-		return nil, errStopping
+	if s, err = d.projection.Read(ranges, at.Now); err != nil {
+		return s, errStopping
 	}
-	return snapshot.Entries, nil
+	return s, nil
 }
 
 // ReadEventual implements kvconnect.EventualReader: it reads what this replica has applied, also while nobody leads or the log
 // cannot be reached.
-func (d *Database) ReadEventual(_ context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
-	if err := d.broken(); err != nil {
-		return nil, err
-	}
-	snapshot, err := d.projection.Read(ranges, d.now())
-	if err != nil {
-		return nil, errStopping
-	}
-	return snapshot.Entries, nil
+func (d *Database) ReadEventual(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
+	snapshot, err := d.read(ctx, ranges, true, 0)
+	return snapshot.Entries, err
 }
 
 var errStopping = kv.Errorf(kv.ErrUnavailable, "The server is stopping; try again.")

@@ -41,8 +41,9 @@ type Databases struct {
 
 	mu     sync.RWMutex
 	places map[string]*place
-	closed bool // there will be no other places, and none is opened any more
-	opened bool // all that there were at the start are open
+	served *server // answers over NATS; nil before Serve
+	closed bool    // there will be no other places, and none is opened any more
+	opened bool    // all that there were at the start are open
 }
 
 // place is where the replica of one database is, or will be.
@@ -114,6 +115,15 @@ func (s *Databases) openAll(ctx context.Context, first string) error {
 
 // Database implements kvconnect.Databases.
 func (s *Databases) Database(ctx context.Context, name string, create bool) (kvconnect.Database, error) {
+	d, err := s.replica(ctx, name, create)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// replica returns the replica of a database, or an error for users.
+func (s *Databases) replica(ctx context.Context, name string, create bool) (*Database, error) {
 	d, err := s.find(ctx, name, create && s.config.Create)
 	switch {
 	case err == nil:
@@ -232,9 +242,13 @@ func (s *Databases) Ready() error {
 func (s *Databases) Close() error {
 	s.silence()
 	s.mu.Lock()
+	served := s.served
 	s.closed = true
 	places := slices.Collect(maps.Values(s.places))
 	s.mu.Unlock()
+	if served != nil {
+		served.close()
+	}
 	var failed []error
 	for _, p := range places {
 		p.opening.Lock()

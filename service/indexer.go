@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/service/wire"
 	"github.com/millpondkv/millpond/writer"
 )
 
@@ -88,9 +89,10 @@ func (d *Database) index(ctx context.Context) (writer.ReadIndex, error) {
 
 // askIndex sends one request.
 func (d *Database) askIndex(ctx context.Context) (writer.ReadIndex, error) {
-	reply, err := d.asker.ask(ctx, indexSubject, begin(kindIndex))
+	reply, err := d.asker.ask(ctx, wire.IndexSubject, wire.EncodeIndex())
 	if err != nil {
 		return writer.ReadIndex{}, err
 	}
-	return decodeIndexReply(reply)
+	index, err := wire.DecodeIndexReply(reply)
+	return writer.ReadIndex(index), err
 }

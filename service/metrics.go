@@ -10,7 +10,8 @@ import (
 
 // replicaMetrics are those of all replicas of a process, told apart by the label database.
 type replicaMetrics struct {
-	gauges []replicaGauge
+	gauges  []replicaGauge
+	refused prometheus.Counter
 
 	mu       sync.Mutex
 	replicas map[string]*Database
@@ -46,7 +47,10 @@ func newReplicaMetrics(registry prometheus.Registerer) *replicaMetrics {
 		_, bytes := v.Stats()
 		return float64(bytes)
 	})
-	registry.MustRegister(m)
+	m.refused = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "millpond_refused_messages_total", Help: "Messages of clients that were malformed, or of another version.",
+	})
+	registry.MustRegister(m, m.refused)
 	return m
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/millpondkv/millpond/internal/natsserver"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kv/kvtest"
+	"github.com/millpondkv/millpond/service/wire"
 	"github.com/millpondkv/millpond/writer"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -179,9 +180,13 @@ type fakeLeader struct {
 	commit   func(context.Context, writer.Request) (kv.CommitResult, error)
 }
 
-func (f *fakeLeader) Commit(ctx context.Context, r writer.Request) (kv.CommitResult, error) {
-	f.requests <- r
-	return f.commit(ctx, r)
+func (f *fakeLeader) CommitAll(ctx context.Context, requests []writer.Request) []writer.Outcome {
+	outcomes := make([]writer.Outcome, len(requests))
+	for i, r := range requests {
+		f.requests <- r
+		outcomes[i].Result, outcomes[i].Err = f.commit(ctx, r)
+	}
+	return outcomes
 }
 
 func (f *fakeLeader) ReadIndex(context.Context) (writer.ReadIndex, error) {
@@ -211,8 +216,8 @@ func (r *rig) reign(d *Database, f *fakeLeader, refused func()) ulid.ULID {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended, conn := make(chan error), r.connect()
-	beaten := make(chan Heartbeat, 1)
-	if _, err := Heartbeats(conn, "default", slog.New(slog.DiscardHandler), func(h Heartbeat) {
+	beaten := make(chan wire.Heartbeat, 1)
+	if _, err := Heartbeats(conn, "default", slog.New(slog.DiscardHandler), func(h wire.Heartbeat) {
 		select {
 		case beaten <- h:
 		default:
@@ -288,26 +293,31 @@ func TestMalformedMessages(t *testing.T) {
 	}}
 	id := r.reign(d, f, func() { refused.Add(1) })
 	tooLarge := putting("k", string(make([]byte, kv.MaxValueSize+1)))
+	one := func(member []byte) []byte { return wire.EncodeCommits([][]byte{member}) }
 	for name, data := range map[string][]byte{
-		"empty": nil, "newer": {formatVersion + 1, 1}, "cut off": begin(kindCommit),
-		"too large a value": (&commitRequest{id: randomID(), try: 1, atomic: tooLarge}).encode(),
+		"empty": nil, "newer": {wire.FormatVersion + 1, 1}, "no requests": wire.EncodeCommits(nil), "cut off": one([]byte{1, 2, 3}),
+		"too large a value": one((&wire.CommitRequest{ID: randomID(), Try: 1, Atomic: tooLarge}).Encode()),
 	} {
-		reply, err := d.asker.ask(t.Context(), commitSubject, data)
+		reply, err := d.asker.ask(t.Context(), wire.CommitSubject, data)
+		var members [][]byte
 		if err == nil {
-			_, err = decodeCommitReply(reply)
+			members, err = wire.DecodeCommitReplies(reply, 1)
+		}
+		if err == nil {
+			_, err = wire.DecodeCommitReply(members[0])
 		}
 		if !errors.Is(err, kv.ErrInvalid) {
 			t.Errorf("%s: %v; want ErrInvalid", name, err)
 		}
 	}
-	if err := r.connect().Publish(heartbeatSubject("default"), []byte("noise")); err != nil {
+	if err := r.connect().Publish(wire.HeartbeatSubject("default"), []byte("noise")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Commit(t.Context(), putting("k", "v")); err != nil {
 		t.Errorf("after that, a commit to %v: %v", id, err)
 	}
-	if refused.Load() != 4 {
-		t.Errorf("%d messages were counted as refused, want 4", refused.Load())
+	if refused.Load() != 5 {
+		t.Errorf("%d messages were counted as refused, want 5", refused.Load())
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
+const statusSubject = "millpond.status"
+
 // Status is what a process says of itself.
 type Status struct {
 	Process   string           `json:"process"`

@@ -14,6 +14,7 @@ import (
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
+	"github.com/millpondkv/millpond/service/wire"
 	"github.com/millpondkv/millpond/writer"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -175,9 +176,9 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 	}
 	logger := w.config.Logger.With("database", name)
 	heartbeats := make(chan writer.Heartbeat, 1)
-	stop, err := Heartbeats(w.conn, name, logger, func(h Heartbeat) {
+	stop, err := Heartbeats(w.conn, name, logger, func(h wire.Heartbeat) {
 		select {
-		case heartbeats <- h.Heartbeat:
+		case heartbeats <- writer.Heartbeat{Writer: h.Writer, Epoch: h.Epoch}:
 		default: // nobody stands by now, or will look at the one that is there
 		}
 	})

@@ -60,6 +60,9 @@ func (c *ReaderConfig) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	web.Open(databases.Ready, connect)
 	if databases.OpenAll(ctx, kvconnect.DefaultDatabase) == nil {
+		if err := databases.Serve(); err != nil {
+			return errors.Join(err, databases.Close())
+		}
 		log.Info("ready", "addr", web.Addr().String())
 	}
 	select {
