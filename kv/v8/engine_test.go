@@ -3,11 +3,13 @@ package v8_test
 import (
 	"encoding/hex"
 	"encoding/json"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/millpondkv/millpond/kv/v8"
 	"github.com/millpondkv/millpond/kv/v8/v8test"
@@ -42,6 +44,54 @@ func compareMarshalled(t *testing.T, engine v8test.Engine) {
 			t.Errorf("Unmarshal of the engine's %s: %v", questions.Write[i], err)
 		} else if diff := cmp.Diff(value, back.Elem().Interface(), natural); diff != "" {
 			t.Errorf("Unmarshal of the engine's %s (-want +got):\n%s", questions.Write[i], diff)
+		}
+	}
+}
+
+// Real engines and Go programs agree on values of every kind: what Unmarshal makes of the bytes that an engine writes is what
+// Decode finds in them, and what Marshal writes of that, the engine reads as Decode does.
+func TestEnginesUnmarshal(t *testing.T) {
+	t.Run("Node", func(t *testing.T) { compareNatural(t, v8test.Node(t)) })
+	t.Run("Deno", func(t *testing.T) { compareNatural(t, v8test.Deno(t)) })
+}
+
+func compareNatural(t *testing.T, engine v8test.Engine) {
+	const seed, count = 8, 1000
+	g := v8test.Generator{Rand: rand.New(rand.NewPCG(seed, 0)), Float16: engine.Float16, Acyclic: true}
+	var write, read v8test.Questions
+	for range count {
+		write.Store = append(write.Store, json.RawMessage(v8test.Describe(g.Value(4))))
+	}
+	var ours []string
+	for _, answer := range engine.Ask(t, oracleScript, write).Stored {
+		data := unhexText(t, answer)
+		v, err := v8.Decode(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got any
+		if err := v8.Unmarshal(data, &got); err != nil {
+			if !strings.Contains(err.Error(), "nearly all of them holes") {
+				t.Errorf("Unmarshal(%x): %v", data, err)
+			}
+			continue
+		}
+		if diff := cmp.Diff(naturalOf(v), got, natural, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("Unmarshal(%x) (-want +got):\n%s", data, diff)
+		}
+		written, err := v8.Marshal(got)
+		if err != nil {
+			continue // a property whose name has a lone surrogate, or the like
+		}
+		ours = append(ours, describe(t, written))
+		read.Decode = append(read.Decode, hex.EncodeToString(written))
+	}
+	if len(ours) < count*8/10 {
+		t.Errorf("compared only %d of %d", len(ours), count)
+	}
+	for i, theirs := range engine.Ask(t, oracleScript, read).Decoded {
+		if diff := cmp.Diff(ours[i], string(theirs)); diff != "" {
+			t.Errorf("the engine reads %s otherwise (-want +got):\n%s", read.Decode[i], diff)
 		}
 	}
 }
