@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -362,3 +363,20 @@ type (
 	MyInt2    int
 	Interface interface{ M() }
 )
+
+// Many goroutines may meet a type at once, also one that refers to itself.
+func TestPlansConcurrently(t *testing.T) {
+	for n := range 50 {
+		fresh := reflect.StructOf([]reflect.StructField{{Name: "Chains", Type: reflect.ArrayOf(n, reflect.TypeFor[*chain]())}})
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				v := reflect.New(fresh)
+				if err := v8.Unmarshal(marshal(t, v.Interface()), v.Interface()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+}

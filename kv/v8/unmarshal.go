@@ -50,7 +50,7 @@ func Unmarshal(data []byte, target any) error {
 
 // maxExpanded bounds the bytes that are read again because an object occurs more than once: a short value can have
 // objects that stand for more than any memory holds.
-const maxExpanded = 16 << 20
+const maxExpanded = 4 << 20
 
 var unmarshalers = sync.Pool{New: func() any { return new(unmarshaler) }}
 

@@ -232,20 +232,26 @@ func TestUnmarshalBounds(t *testing.T) {
 		doubled = &v8.Array{Elements: []any{doubled, doubled}}
 	}
 	holes := encode(t, &v8.Array{Length: math.MaxUint32})
-	for name, data := range map[string][]byte{
-		"doubled": encode(t, doubled), "holes": holes, "deep": unhex(t, "ff0f"+strings.Repeat("4101", 20_000)),
-		"array": unhex(t, "ff0f 41 ffffffff0f"+strings.Repeat("30", 1000)), "buffer": unhex(t, "ff0f 42 ffffffff0f 00"), "bigint": unhex(t, "ff0f 5a ffffffff0f 00"),
+	everything := []any{new(any), new(list), new([][8]int64), new([1]any), new(v8.Object)}
+	for _, test := range []struct {
+		name    string
+		data    []byte
+		targets []any
+	}{
+		{"doubled", encode(t, doubled), []any{new(any)}}, {"holes", holes, everything}, {"deep", unhex(t, "ff0f"+strings.Repeat("4101", 20_000)), everything},
+		{"array", unhex(t, "ff0f 41 ffffffff0f"+strings.Repeat("30", 1000)), everything}, {"buffer", unhex(t, "ff0f 42 ffffffff0f 00"), everything},
+		{"bigint", unhex(t, "ff0f 5a ffffffff0f 00"), everything},
 	} {
-		for _, target := range []any{new(any), new(list), new([][8]int64), new([1]any), new(v8.Object)} {
+		for _, target := range test.targets {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			err := v8.Unmarshal(data, target)
+			err := v8.Unmarshal(test.data, target)
 			runtime.ReadMemStats(&after)
 			if err == nil {
-				t.Errorf("%s into %T succeeds", name, target)
+				t.Errorf("%s into %T succeeds", test.name, target)
 			}
-			if used := after.TotalAlloc - before.TotalAlloc; used > 1<<30 {
-				t.Errorf("%s into %T allocates %d MB", name, target, used>>20)
+			if used := after.TotalAlloc - before.TotalAlloc; used > 256<<20 {
+				t.Errorf("%s into %T allocates %d MB", test.name, target, used>>20)
 			}
 		}
 	}
@@ -291,11 +297,11 @@ func naturalOf(v any) any {
 
 // Unmarshal finds in any value what Decode finds, and passes over any value that it does not want.
 func TestUnmarshalGenerated(t *testing.T) {
-	const count = 5_000
+	const count = 1_000
 	g := v8test.Generator{Rand: rand.New(rand.NewPCG(7, 0)), Float16: true, Acyclic: true}
 	compared := 0
 	for range count {
-		v := g.Value(5)
+		v := g.Value(4)
 		data := encode(t, v)
 		var got any
 		err := v8.Unmarshal(data, &got)
@@ -315,7 +321,7 @@ func TestUnmarshalGenerated(t *testing.T) {
 	}
 	g.Acyclic = false
 	for range count {
-		v := g.Value(5)
+		v := g.Value(4)
 		last := &v8.Object{}
 		data := encode(t, &v8.Object{Properties: []v8.Property{
 			{Key: "skipped", Value: v}, {Key: "last", Value: &v8.Array{Elements: []any{v, last}}}, {Key: "again", Value: last},
