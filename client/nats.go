@@ -30,6 +30,8 @@ const (
 	natsWatchSilence  = 10 * time.Second       // without a frame or a sign of life, which come every 4 s
 	commitLanes       = 1                      // messages with commits in flight: the leader has one record in flight, and more in it are faster
 	readLanes         = 4                      // messages with reads in flight, so that a large answer does not hold up all others
+	spareLanes        = 4                      // while messages are late: their answers may be lost
+	lanePatience      = 200 * time.Millisecond // ten times what a record takes
 	mostCommitBytes   = 700 << 10              // of the commits in one message: somewhat less than a record holds
 )
 
@@ -52,6 +54,7 @@ type natsTransport struct {
 	seen   atomic.Uint64   // the highest position that this session has shown or written: it never goes back
 	closed context.Context // ends the requests in flight
 	close  context.CancelFunc
+	link   link
 }
 
 func isNATS(rawURL string) bool {
@@ -95,6 +98,13 @@ func connectNATS(ctx context.Context, rawURL string, o options) (transport, erro
 		return nil, &failure{kind: kv.ErrUnavailable, message: "no connection to NATS", cause: err}
 	}
 	t := newNATSTransport(conn, database, o)
+	lost := conn.DisconnectErrHandler()
+	conn.SetDisconnectErrHandler(func(conn *nats.Conn, err error) {
+		t.link.cut()
+		if lost != nil {
+			lost(conn, err)
+		}
+	})
 	if err := t.open(ctx); err != nil {
 		t.Close()
 		return nil, err
@@ -122,12 +132,14 @@ func newNATSTransport(conn *nats.Conn, database string, o options) *natsTranspor
 	}
 	t.closed, t.close = context.WithCancel(context.Background())
 	t.commits = &batch.Batcher[[]byte, kv.CommitResult]{
-		Send: t.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: wire.MaxRequests, Lanes: commitLanes,
+		Send: t.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: wire.MaxRequests,
+		Lanes: commitLanes, Patience: lanePatience, Spare: spareLanes,
 	}
 	for c := range t.reads {
 		t.reads[c] = &batch.Batcher[readQuestion, readAnswer]{
 			Send: func(questions []*readRequest) { t.sendReads(Consistency(c), questions) },
-			Size: func(q *readQuestion) int { return q.entries }, Most: wire.MaxEntries, Count: wire.MaxRequests, Lanes: readLanes,
+			Size: func(q *readQuestion) int { return q.entries }, Most: wire.MaxEntries, Count: wire.MaxRequests,
+			Lanes: readLanes, Patience: lanePatience, Spare: spareLanes,
 		}
 	}
 	return t
@@ -211,6 +223,7 @@ func (t *natsTransport) ask(ctx context.Context, subject string, data []byte, ta
 		}
 	})
 	defer forget()
+	cut := t.link.current()
 	if err := t.conn.PublishRequest(subject, reply, data); err != nil {
 		if errors.Is(err, nats.ErrMaxPayload) {
 			return nil, kv.Invalidf("the request takes %d bytes as a message; the NATS servers allow %d, so raise their max_payload", len(data), t.conn.MaxPayload())
@@ -223,10 +236,15 @@ func (t *natsTransport) ask(ctx context.Context, subject string, data []byte, ta
 	select {
 	case r := <-done:
 		return r.answer, r.err
+	case <-cut:
+		return nil, errCut
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
 }
+
+// errCut says that the connection was lost, and with it the answer; the message may have arrived.
+var errCut = errors.New("the connection to NATS was lost")
 
 func noResponders(m *nats.Msg) bool { return len(m.Data) == 0 && m.Header.Get("Status") == "503" }
 

@@ -86,7 +86,7 @@ func (t *natsTransport) askReader(reads *wire.Reads) (replies [][]byte, err erro
 	switch {
 	case errors.Is(err, errNotSent):
 		return nil, errNoReader
-	case errors.Is(err, wire.ErrPartLost):
+	case errors.Is(err, wire.ErrPartLost), errors.Is(err, errCut):
 		return nil, kv.Errorf(kv.ErrUnavailable, "%v; try again", err)
 	case err != nil:
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -295,45 +294,122 @@ func TestNATSHandingOver(t *testing.T) {
 	mustSet(t, db, kv.Key{"a"}, "last")
 }
 
-// A leader that took the request and does not answer is asked again, with the same id; if it never answers, the outcome is
-// unknown.
-func TestNATSUnknownOutcome(t *testing.T) {
-	r := newNATSRig(t)
-	r.reader()
+// lead lets a fake lead, in the eyes of db, that answers the first try of each message as it says; nil: not at all.
+func (r *natsRig) lead(db *DB, answer func(*wire.CommitRequest) []byte) {
+	r.t.Helper()
 	conn, leader := r.dial(), randomID()
-	ids := make(chan ulid.ULID, 100)
 	if _, err := conn.Subscribe(wire.CommitSubject("default", leader), func(m *nats.Msg) {
 		members, err := wire.DecodeCommits(m.Data)
 		if err != nil {
-			t.Error(err)
+			r.t.Error(err)
 			return
 		}
 		request, err := wire.DecodeCommit(members[0])
 		if err != nil {
-			t.Error(err)
+			r.t.Error(err)
 			return
 		}
-		ids <- request.ID
-		refusal := wire.EncodeCommitReply(kv.CommitResult{}, kv.Errorf(kv.ErrUnknownOutcome, "who knows"))
-		m.Respond(wire.EncodeCommitReplies([][]byte{refusal}))
+		if reply := answer(request); reply != nil {
+			m.Respond(wire.EncodeCommitReplies([][]byte{reply}))
+		}
 	}); err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
-	db := r.open(WithRetryTime(200 * time.Millisecond))
-	beat := wire.Heartbeat{Writer: leader, Epoch: 1, Position: 1}
-	if err := errors.Join(conn.Publish(wire.HeartbeatSubject("default"), beat.Encode()), conn.Flush()); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(10 * time.Second); db.transport.(*natsTransport).leader.current().writer != leader; runtime.Gosched() {
+	beat := wire.Heartbeat{Writer: leader, Epoch: 1 << 40, Position: 1}
+	for deadline := time.Now().Add(10 * time.Second); db.transport.(*natsTransport).leader.current().writer != leader; {
 		if time.Now().After(deadline) {
-			t.Fatal("the heartbeat has not come")
+			r.t.Fatal("the heartbeat has not come")
+		}
+		if err := errors.Join(conn.Publish(wire.HeartbeatSubject("default"), beat.Encode()), conn.Flush()); err != nil {
+			r.t.Fatal(err)
 		}
 	}
+}
+
+// A leader that does not know is asked again, with the same id; if it never does, the outcome is unknown.
+func TestNATSUnknownOutcome(t *testing.T) {
+	r := newNATSRig(t)
+	r.reader()
+	db := r.open(WithRetryTime(200 * time.Millisecond))
+	ids := make(chan ulid.ULID, 100)
+	r.lead(db, func(request *wire.CommitRequest) []byte {
+		ids <- request.ID
+		return wire.EncodeCommitReply(kv.CommitResult{}, kv.Errorf(kv.ErrUnknownOutcome, "who knows"))
+	})
 	if _, err := db.Set(t.Context(), kv.Key{"a"}, Bytes(nil)); !errors.Is(err, kv.ErrUnknownOutcome) {
 		t.Errorf("got %v, want an unknown outcome", err)
 	}
 	if first, second := <-ids, <-ids; first != second {
 		t.Errorf("the tries have the ids %v and %v", first, second)
+	}
+}
+
+// What is lost on the way there, and an answer that is lost on the way back: either way the atomic is committed once, and its own
+// versionstamp is answered.
+func TestNATSWriteOnce(t *testing.T) {
+	for name, reaches := range map[string]bool{"request lost": false, "answer lost": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newNATSRig(t)
+			r.reader()
+			r.writer()
+			db, conn := r.open(), r.dial()
+			mustSet(t, db, kv.Key{"a"}, "x") // somebody leads
+			leads := db.transport.(*natsTransport).leader.current().writer
+			r.lead(db, func(request *wire.CommitRequest) []byte {
+				var reply []byte
+				if request.Try > 1 || reaches {
+					m, err := conn.Request(wire.CommitSubject("default", leads), wire.EncodeCommits([][]byte{request.Encode()}), 10*time.Second)
+					if err != nil {
+						t.Error(err)
+						return nil
+					}
+					members, err := wire.DecodeCommitReplies(m.Data, 1)
+					if err != nil {
+						t.Error(err)
+						return nil
+					}
+					reply = members[0]
+				}
+				if request.Try > 1 {
+					return reply
+				}
+				if err := db.transport.(*natsTransport).conn.ForceReconnect(); err != nil {
+					t.Error(err)
+				}
+				return nil
+			})
+			v, err := db.Atomic().Sum(kv.Key{"n"}, 1).Commit(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, err := db.Get(t.Context(), kv.Key{"n"}); err != nil || n.Versionstamp != v || !bytes.Equal(n.Value.Data, U64(1).Data) {
+				t.Errorf("got %v, %v; want 1 at %v", n, err, v)
+			}
+		})
+	}
+}
+
+// When the connection is lost with an answer, the same request is sent again as soon as there is another connection.
+func TestNATSLostConnection(t *testing.T) {
+	r := newNATSRig(t)
+	r.reader()
+	db := r.open(WithRetryTime(tryTimeout / 2)) // nobody waits for the answer that is lost
+	want, tries := kv.NewVersionstamp(7, 0), make(chan *wire.CommitRequest, 10)
+	r.lead(db, func(request *wire.CommitRequest) []byte {
+		tries <- request
+		if request.Try > 1 {
+			return wire.EncodeCommitReply(kv.CommitResult{Versionstamp: want}, nil)
+		}
+		if err := db.transport.(*natsTransport).conn.ForceReconnect(); err != nil {
+			t.Error(err)
+		}
+		return nil
+	})
+	if got, err := db.Set(t.Context(), kv.Key{"a"}, Bytes(nil)); err != nil || got != want {
+		t.Errorf("got %v, %v; want %v", got, err, want)
+	}
+	if first, second := <-tries, <-tries; first.ID != second.ID {
+		t.Errorf("the tries have the ids %v and %v", first.ID, second.ID)
 	}
 }
 

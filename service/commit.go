@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/millpondkv/millpond/internal/batch"
 	"github.com/millpondkv/millpond/kv"
@@ -68,6 +69,8 @@ func (d *Database) askCommit(ctx context.Context, request *wire.CommitRequest) (
 const (
 	mostCommitBytes = 700 << 10 // in one message: somewhat less than a record holds
 	commitLanes     = 1         // messages in flight: the leader has one record in flight, and more in it are faster
+	spareLanes      = 4         // while messages are late: their answers may be lost
+	lanePatience    = 200 * time.Millisecond
 )
 
 type commitRequest = batch.Request[[]byte, kv.CommitResult]

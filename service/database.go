@@ -57,7 +57,8 @@ func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Conf
 	d.whole, d.broke = context.WithCancelCause(context.Background())
 	d.indexer = &indexer{ask: d.askIndex}
 	d.commits = &batch.Batcher[[]byte, kv.CommitResult]{
-		Send: d.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: wire.MaxRequests, Lanes: commitLanes,
+		Send: d.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: wire.MaxRequests,
+		Lanes: commitLanes, Patience: lanePatience, Spare: spareLanes,
 	}
 	d.reached(end)
 	unsubscribe, err := Heartbeats(conn, log.Database(), d.logger, d.heard)

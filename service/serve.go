@@ -27,7 +27,8 @@ type server struct {
 	ended  sync.WaitGroup // subscriptions that may still deliver
 }
 
-// Serve answers over NATS what clients ask of readers, until Close: all reads, watches, and who leads.
+// Serve answers over NATS what clients ask of readers, until Close: all reads, watches, and who leads. It returns when NATS knows,
+// if a server is connected.
 func (s *Databases) Serve() error {
 	v := &server{databases: s, conn: s.conn, id: s.config.NewID(), slots: make(chan struct{}, mostRequests)}
 	v.watches = newServedWatches()
@@ -43,6 +44,9 @@ func (s *Databases) Serve() error {
 	if err := v.listen(wire.WatchingSubject("*", v.id, "*"), "", v.watching); err != nil {
 		v.close()
 		return err
+	}
+	if err := s.conn.FlushTimeout(apiTimeout); err != nil {
+		s.config.Logger.Debug("it is not certain yet that NATS knows of this reader", "error", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

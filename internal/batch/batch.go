@@ -5,9 +5,10 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"time"
 )
 
-// Batcher gathers requests while others are in flight. There is no timer: what comes when a lane is free leaves at once.
+// Batcher gathers requests while others are in flight. Nobody waits for a timer: what comes when a lane is free leaves at once.
 type Batcher[Q, A any] struct {
 	// Send makes one flight: it answers every request of the batch, with Answer, before it returns. It must return in bounded
 	// time. It is called by as many goroutines as there are lanes.
@@ -17,11 +18,16 @@ type Batcher[Q, A any] struct {
 	Most  int // size of a batch; a question that is larger flies alone
 	Count int // questions of a batch, at most
 	Lanes int // batches in flight, at most
+	// A flight that takes longer than Patience may have been lost: for each such flight one more may leave meanwhile, but never more
+	// than Spare.
+	Patience time.Duration
+	Spare    int
 
 	mu      sync.Mutex
 	waiting []*Request[Q, A] // in the order of their coming
-	flying  int              // lanes in use
-	idle    sync.WaitGroup   // lanes in use
+	flying  int              // flights
+	late    int              // flights that have taken longer than Patience
+	idle    sync.WaitGroup   // flights
 }
 
 // Request is one request on its way.
@@ -59,10 +65,7 @@ func (b *Batcher[Q, A]) board(r *Request[Q, A]) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.waiting = append(b.waiting, r)
-	if b.flying < b.Lanes {
-		b.flying++
-		b.idle.Go(b.fly)
-	}
+	b.launch()
 }
 
 // leave takes back a request that has not been sent, and reports whether it has.
@@ -89,9 +92,32 @@ func (b *Batcher[Q, A]) fly() {
 		if len(batch) == 0 {
 			return
 		}
+		patience := time.AfterFunc(b.Patience, func() { b.isLate(1) })
 		b.Send(batch)
+		if !patience.Stop() {
+			b.isLate(-1)
+		}
 	}
 }
+
+// isLate notes that so many flights more are late, and lets another one leave if that is due.
+func (b *Batcher[Q, A]) isLate(more int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.late += more
+	b.launch()
+}
+
+// launch starts a flight if somebody waits and a lane is free. The caller holds the lock.
+func (b *Batcher[Q, A]) launch() {
+	if len(b.waiting) > 0 && b.flying < b.allowed() {
+		b.flying++
+		b.idle.Go(b.fly)
+	}
+}
+
+// allowed returns how many flights there may be now. The caller holds the lock.
+func (b *Batcher[Q, A]) allowed() int { return b.Lanes + min(max(b.late, 0), b.Spare) }
 
 // gather lets goroutines run that are ready to, for as long as that brings more questions: those that were woken together, by
 // the answer to what they had asked together, leave together again. It does not wait for anybody.
@@ -108,12 +134,12 @@ func (b *Batcher[Q, A]) gather() {
 	}
 }
 
-// depart returns those that leave now; none: the lane is free again.
+// depart returns those that leave now; none: the flight is over.
 func (b *Batcher[Q, A]) depart() []*Request[Q, A] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n, size := 0, 0
-	for n < len(b.waiting) && n < b.Count {
+	for n < len(b.waiting) && n < b.Count && b.flying <= b.allowed() {
 		if size += b.Size(&b.waiting[n].Question); n > 0 && size > b.Most {
 			break
 		}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -99,6 +100,41 @@ func TestGathers(t *testing.T) {
 		b.Wait()
 		if len(flights) != 2 || len(flights[0]) != 1 || len(flights[1]) != 3 {
 			t.Errorf("flights: %v; want one of 0 and one of 1, 2 and 3", flights)
+		}
+	})
+}
+
+// While a flight is late, as if its answer were lost, others leave; when it is over there are no more lanes than before.
+func TestLateFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lost, flights := make(chan struct{}), atomic.Int64{}
+		b := &Batcher[int, int]{Most: 100, Count: 100, Lanes: 1, Size: func(*int) int { return 1 }, Patience: time.Second, Spare: 1}
+		b.Send = func(batch []*Request[int, int]) {
+			flights.Add(1)
+			if batch[0].Question < 0 {
+				<-lost
+			}
+			for _, r := range batch {
+				r.Answer(r.Question, nil)
+			}
+		}
+		go b.Ask(t.Context(), -1)
+		synctest.Wait()
+		if a, _, err := b.Ask(t.Context(), 7); a != 7 || err != nil { // after a second, the next one leaves
+			t.Errorf("got %d, %v", a, err)
+		}
+		go b.Ask(t.Context(), -2) // takes the spare lane
+		synctest.Wait()
+		go b.Ask(t.Context(), -3)
+		<-time.After(time.Minute)
+		synctest.Wait()
+		if n := flights.Load(); n != 3 {
+			t.Errorf("%d flights with a lane and a spare one, want 3", n)
+		}
+		close(lost)
+		b.Wait()
+		if b.flying != 0 || b.late != 0 || b.allowed() != 1 {
+			t.Errorf("in the end %d flights, %d late", b.flying, b.late)
 		}
 	})
 }
