@@ -3,7 +3,9 @@ package v8
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
 	"unsafe"
 )
@@ -34,7 +36,7 @@ func Marshal(v any) ([]byte, error) {
 	m := marshalers.Get().(*marshaler)
 	defer m.free()
 	m.buf = append(m.buf[:0], headerMark, writeFormat)
-	if err := m.any(reflect.ValueOf(v)); err != nil {
+	if err := m.any(v); err != nil {
 		return nil, fmt.Errorf("encode V8 value: %w", located(err))
 	}
 	return bytes.Clone(m.buf), nil
@@ -69,13 +71,53 @@ type reference struct {
 // cyclesFrom is how deep a value is nested before Marshal looks whether it contains itself. Few ever are.
 const cyclesFrom = 100
 
-// any writes a value of any type; nil if v is not valid.
-func (m *marshaler) any(v reflect.Value) error {
-	if !v.IsValid() {
+// any writes a value of any type, the usual ones without a look for their plan.
+func (m *marshaler) any(v any) error {
+	switch v := v.(type) {
+	case nil:
+		m.tag(tagNull)
+		return nil
+	case string:
+		return m.text(v)
+	case float64:
+		m.number(v)
+		return nil
+	case bool:
+		m.bool(v)
+		return nil
+	case map[string]any:
+		return m.anyMap(v)
+	}
+	r := reflect.ValueOf(v)
+	return planOf(r.Type()).encode(m, r)
+}
+
+// anyMap writes what the plan of its type would, with fewer allocations.
+func (m *marshaler) anyMap(v map[string]any) error {
+	if v == nil {
 		m.tag(tagNull)
 		return nil
 	}
-	return planOf(v.Type()).encode(m, v)
+	r := reflect.ValueOf(v)
+	if err := m.enter(r, 1); err != nil {
+		return err
+	}
+	defer m.leave(r, 1)
+	m.count++
+	m.tag(tagObject)
+	keys := slices.AppendSeq(make([]string, 0, len(v)), maps.Keys(v))
+	slices.SortFunc(keys, compareNames)
+	for _, key := range keys {
+		if err := m.key(key); err != nil {
+			return inProperty(key, err)
+		}
+		if err := m.any(v[key]); err != nil {
+			return inProperty(key, err)
+		}
+	}
+	m.tag(tagObjectEnd)
+	m.varint(uint64(len(v)))
+	return nil
 }
 
 // enter goes down into v, by so many levels. Each call without an error needs one of leave.

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 func (b *planner) fillStruct(p *plan, t reflect.Type) {
@@ -196,8 +197,16 @@ func (p *mapPlan) named(v reflect.Value) ([]entry, error) {
 		}
 		entries = append(entries, entry{text: text, value: iter.Value()})
 	}
-	slices.SortFunc(entries, func(a, b entry) int { return cmp.Or(compareKeys(a.text, b.text), cmp.Compare(a.text, b.text)) })
+	slices.SortFunc(entries, func(a, b entry) int { return compareNames(a.text, b.text) })
 	return entries, nil
+}
+
+// compareNames is the order in which the properties of a map are written: JavaScript's for array indices, then that of bytes.
+func compareNames(a, b string) int {
+	if order := compareKeys(a, b); order != 0 {
+		return order
+	}
+	return strings.Compare(a, b)
 }
 
 // propertyName returns the name of the property that a key of a map stands for.

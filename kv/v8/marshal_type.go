@@ -142,7 +142,7 @@ func encodeJSON(m *marshaler, v reflect.Value) error {
 	if err != nil {
 		return fmt.Errorf("the JSON of the Go type %s: %w", v.Type(), err)
 	}
-	return m.any(reflect.ValueOf(parsed))
+	return m.any(parsed)
 }
 
 func encodeJSONNumber(m *marshaler, v reflect.Value) error {
@@ -167,17 +167,7 @@ func encodeText(m *marshaler, v reflect.Value) error {
 }
 
 func encodeInterface(m *marshaler, v reflect.Value) error {
-	switch v := v.Interface().(type) { // the usual ones, without a look for their plan
-	case string:
-		return m.text(v)
-	case float64:
-		m.number(v)
-		return nil
-	case bool:
-		m.bool(v)
-		return nil
-	}
-	return m.any(v.Elem())
+	return m.any(v.Interface())
 }
 
 func (b *planner) fillPointer(p *plan, t reflect.Type, f form) {
