@@ -178,6 +178,9 @@ func decodeValue(c Codec, value kv.Value, target any) error {
 		*natural = n
 		return nil
 	}
+	if n <= 1<<53 {
+		return decodeAs(float64(n), target) // which a float takes too
+	}
 	return decodeAs(new(big.Int).SetUint64(n), target)
 }
 

@@ -129,6 +129,10 @@ func TestStoredValues(t *testing.T) {
 		if v := mustGet[kv.Value](t, db, key); v.Value.Encoding != kv.EncodingLE64 {
 			t.Errorf("%T: got %v", c, v)
 		}
+		mustSet(t, db, kv.Key{"few"}, client.U64(7))
+		if n := mustGet[float64](t, db, kv.Key{"few"}); n.Value != 7 {
+			t.Errorf("%T: got %v", c, n)
+		}
 		_, err := client.Get[int8](t.Context(), db, key)
 		if err == nil || !strings.Contains(err.Error(), `the value of ["n"]: decode V8 value: the bigint 18446744073709551615 does not fit the Go type int8`) {
 			t.Errorf("%T: %v", c, err)

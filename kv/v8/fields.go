@@ -128,20 +128,29 @@ func (f *field) of(v reflect.Value) (_ reflect.Value, ok bool) {
 }
 
 // omits reports whether the options leave out the value v.
-func (f *field) omits(v reflect.Value) bool {
-	if f.omitEmpty {
-		switch v.Kind() {
-		case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
-			return v.Len() == 0
-		case reflect.Struct:
-		default:
-			return v.IsZero()
-		}
-	}
-	if !f.omitZero {
+func (f *field) omits(v reflect.Value) bool { return f.omitEmpty && isEmpty(v) || f.omitZero && isZero(v) }
+
+func isEmpty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
+		return v.Len() == 0
+	case reflect.Struct:
 		return false
 	}
-	if z, ok := v.Interface().(interface{ IsZero() bool }); ok && !(v.Kind() == reflect.Pointer && v.IsNil()) {
+	return v.IsZero()
+}
+
+// isZero asks the value itself if it has the method IsZero.
+func isZero(v reflect.Value) bool {
+	asked := v
+	if v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
+		if v.IsNil() {
+			return true
+		}
+	} else {
+		asked = addressable(v)
+	}
+	if z, ok := asked.Interface().(interface{ IsZero() bool }); ok {
 		return z.IsZero()
 	}
 	return v.IsZero()

@@ -74,6 +74,11 @@ func (u *upper) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// low says of itself that it is zero, by a pointer.
+type low int
+
+func (l *low) IsZero() bool { return *l < 10 }
+
 func ptr[T any](v T) *T { return &v }
 
 // marshalled lists Go values with what they are in JavaScript. All of them come back as they were.
@@ -177,6 +182,12 @@ func TestMarshalOneWay(t *testing.T) {
 		*Extra
 	}
 	type raw struct{ Raw json.RawMessage }
+	type zeros struct {
+		A low  `json:",omitzero"`
+		B *low `json:",omitempty,omitzero"`
+		C any  `json:",omitzero"`
+		D low  `json:"d,omitzero"`
+	}
 	for _, test := range []struct {
 		value any
 		want  string
@@ -188,6 +199,7 @@ func TestMarshalOneWay(t *testing.T) {
 		{time.Unix(0, 1_999_999).In(time.FixedZone("", 3600)), `new Date("1970-01-01T00:00:00.001Z")`},
 		{time.Unix(0, -1), `new Date("1969-12-31T23:59:59.999Z")`},
 		{[]any{int8(1), json.Number("2")}, "[1, 2]"},
+		{zeros{5, ptr(low(5)), nil, 50}, "{ d: 50 }"}, {&zeros{C: low(5)}, "{ C: 5 }"},
 		{map[string]any{"a": v8.Undefined}, "{ a: undefined }"},
 	} {
 		if got := text(t, marshal(t, test.value)); got != test.want {
