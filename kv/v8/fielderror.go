@@ -36,10 +36,11 @@ func inPart(part string, err error) error {
 func inElement(i int, err error) error { return inPart("["+strconv.Itoa(i)+"]", err) }
 
 func inProperty(key string, err error) error {
+	key = shortened(key)
 	for i, c := range key {
 		letter := 'a' <= c|0x20 && c|0x20 <= 'z' || c == '_' || c == '$'
 		if !letter && (i == 0 || c < '0' || c > '9') {
-			return inPart("["+strconv.Quote(key[:min(len(key), maxPath)])+"]", err)
+			return inPart("["+strconv.Quote(key)+"]", err)
 		}
 	}
 	if key == "" {
@@ -48,8 +49,19 @@ func inProperty(key string, err error) error {
 	return inPart("."+key, err)
 }
 
-// maxPath bounds the bytes of a path: values can be nested deep, and keys be long.
-const maxPath = 200
+// Paths are bounded, in bytes: values can be nested deep, and keys be long.
+const (
+	maxPath = 200
+	maxText = 40 // of a key or another text in an error
+)
+
+// shortened returns the beginning of a text of the value, for an error.
+func shortened(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return text[:maxText] + "…"
+}
 
 func (e *partError) field() *FieldError {
 	var path strings.Builder

@@ -128,7 +128,9 @@ func (f *field) of(v reflect.Value) (_ reflect.Value, ok bool) {
 }
 
 // omits reports whether the options leave out the value v.
-func (f *field) omits(v reflect.Value) bool { return f.omitEmpty && isEmpty(v) || f.omitZero && isZero(v) }
+func (f *field) omits(v reflect.Value) bool {
+	return f.omitEmpty && isEmpty(v) || f.omitZero && isZero(v)
+}
 
 func isEmpty(v reflect.Value) bool {
 	switch v.Kind() {

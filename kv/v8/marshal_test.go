@@ -248,6 +248,7 @@ func TestMarshalErrors(t *testing.T) {
 		{in("a\xff"), "orders[1].total: a string that is not UTF-8"},
 		{map[string]any{"a b": map[string]any{"": "\xff"}}, `["a b"][""]: a string that is not UTF-8`},
 		{map[string]int{"\xff": 1}, `["\xff"]: a string that is not UTF-8`},
+		{map[string]any{strings.Repeat("日", 100): func() {}}, `["日日日日日日日日日日日日日\xe6…"]: the Go type func()`},
 		{order{Notes: map[string]any{"x": []any{0, in(nil), func() {}}}}, "notes.x[2]: the Go type func()"},
 		{time.UnixMilli(math.MaxInt64), "a time that is over 273,790 years from 1970"},
 		{map[float64]int{1: 1}, "a map with keys of the Go type float64 cannot be an object; MapOf is a Map"},

@@ -178,5 +178,5 @@ func setKey(key reflect.Value, name string) error {
 	case (key.CanInt() || key.CanUint()) && setScalar(key, name):
 		return nil
 	}
-	return &misfitError{"the name " + strconv.Quote(name[:min(len(name), maxPath)]), key.Type()}
+	return &misfitError{"the name " + strconv.Quote(shortened(name)), key.Type()}
 }

@@ -131,7 +131,7 @@ func decodeScalarText(u *unmarshaler, tag byte, v reflect.Value) error {
 		return err
 	}
 	if !setScalar(v, text) {
-		return &misfitError{"the string " + strconv.Quote(text[:min(len(text), maxPath)]), v.Type()}
+		return &misfitError{"the string " + strconv.Quote(shortened(text)), v.Type()}
 	}
 	return nil
 }
