@@ -33,8 +33,8 @@ var arrows = map[string][]string{
 	"backup":             {"events", "kv", "kv/v8"},
 
 	// Above the line of what a server is made of: what puts it together.
-	"engine":           append([]string{"internal/natsserver", "internal/syncfile"}, servers...),
-	"service":          append([]string{"service/wire", "internal/batch", "internal/near"}, servers...),
+	"engine":           append([]string{"internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
+	"service":          append([]string{"service/wire", "internal/batch", "internal/measure", "internal/near"}, servers...),
 	"service/wire":     {"kv", "internal/codec"}, // clients use it too
 	"internal/serve":   append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/syncfile"}, servers...),
 	"internal/cluster": append([]string{"service", "internal/front", "internal/config"}, servers...),
@@ -48,6 +48,7 @@ var arrows = map[string][]string{
 	"internal/codec":      {"kv"},
 	"internal/config":     {},
 	"internal/ndjson":     {"kv", "kv/v8", "kv/v8/literal"},
+	"internal/measure":    {"projection", "kv"}, // metrics that engine and service share
 	"internal/natsserver": {},
 	"internal/near":       {},
 	"internal/syncfile":   {},

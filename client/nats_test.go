@@ -75,7 +75,7 @@ var quiet = slog.New(slog.DiscardHandler)
 func (r *natsRig) writer() (stop func()) {
 	r.t.Helper()
 	w, err := service.NewWriters(r.dial(), service.WritersConfig{
-		Lease: time.Second, Now: r.clock, NewID: randomID, Process: "w", Logger: quiet, Registry: prometheus.NewRegistry(),
+		AllowUnsafe: true, Lease: time.Second, Now: r.clock, NewID: randomID, Process: "w", Logger: quiet, Registry: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -97,7 +97,7 @@ func (r *natsRig) writer() (stop func()) {
 func (r *natsRig) reader() (stop func()) {
 	r.t.Helper()
 	databases, err := service.OpenDatabases(r.dial(), service.Config{
-		Create: true, Replicas: 1, Process: "r", Now: r.clock, NewID: randomID, Logger: quiet, Registry: prometheus.NewRegistry(),
+		Create: true, Replicas: 1, AllowUnsafe: true, Process: "r", Now: r.clock, NewID: randomID, Logger: quiet, Registry: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/millpondkv/millpond/internal/near"
@@ -13,7 +14,8 @@ import (
 
 // asker sends requests to the leaders of one database.
 type asker struct {
-	conn     *near.Conn // to the server of the leader, if that can be reached
+	conns    *near.Pool
+	server   atomic.Pointer[string] // the NATS server that the leader is connected to, by its heartbeats; nil: not known
 	database string
 	leaders  *leaders
 }
@@ -32,7 +34,7 @@ func (a *asker) ask(ctx context.Context, subject func(database string, leader ul
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	defer context.AfterFunc(reign.over, cancel)()
-	conn := a.conn.Best()
+	conn := a.best()
 	reply, err := conn.RequestWithContext(ctx, subject(a.database, reign.writer), data)
 	switch {
 	case err == nil:
@@ -43,6 +45,14 @@ func (a *asker) ask(ctx context.Context, subject func(database string, leader ul
 		return nil, errNotSent
 	}
 	return nil, err
+}
+
+// best returns the connection on which requests reach the leader soonest.
+func (a *asker) best() *nats.Conn {
+	if server := a.server.Load(); server != nil {
+		return a.conns.To(*server)
+	}
+	return a.conns.Main()
 }
 
 // pause waits before another try, until there may be another leader. It returns ctx's error if ctx has ended.

@@ -18,7 +18,6 @@ import (
 	"github.com/millpondkv/millpond/projection"
 	"github.com/millpondkv/millpond/service/wire"
 	"github.com/millpondkv/millpond/writer"
-	"github.com/nats-io/nats.go"
 	"github.com/oklog/ulid/v2"
 )
 
@@ -27,6 +26,7 @@ import (
 type Database struct {
 	log        *natslog.Log
 	projection *projection.Projection
+	keeper     *projection.Checkpointer // of the projection
 	asker      *asker
 	indexer    *indexer
 	commits    *batch.Batcher[[]byte, kv.CommitResult] // tries on their way to the leader
@@ -42,17 +42,18 @@ type Database struct {
 	work sync.WaitGroup
 }
 
-// openDatabase follows the log from its start. It does not wait until the replica has caught up.
-func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Config, foreign func(kv.Position)) (*Database, error) {
+// openDatabase follows the log from where the keeper's projection is, and does not wait until it has caught up. The projection is
+// the database's to close, and is closed if this fails.
+func openDatabase(ctx context.Context, conns *near.Pool, log *natslog.Log, keeper *projection.Checkpointer, c Config) (*Database, error) {
+	p := keeper.Projection()
 	_, end, err := log.Bounds(ctx)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, p.Close())
 	}
-	p := projection.New(projection.Options{Foreign: foreign})
 	l := newLeaders(p)
 	d := &Database{
-		log: log, projection: p, newID: c.NewID, now: c.Now, logger: c.Logger.With("database", log.Database()),
-		asker: &asker{conn: near.New(conn), database: log.Database(), leaders: l},
+		log: log, projection: p, keeper: keeper, newID: c.NewID, now: c.Now, logger: c.Logger.With("database", log.Database()),
+		asker: &asker{conns: conns, database: log.Database(), leaders: l},
 	}
 	d.whole, d.broke = context.WithCancelCause(context.Background())
 	d.indexer = &indexer{ask: d.askIndex}
@@ -60,22 +61,26 @@ func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Conf
 		Send: d.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: wire.MaxRequests,
 		Lanes: commitLanes, Patience: lanePatience, Spare: spareLanes,
 	}
-	d.reached(end)
-	unsubscribe, err := Heartbeats(conn, log.Database(), d.logger, d.heard)
+	d.reached(max(end, p.Chain().Applied))
+	unsubscribe, err := Heartbeats(conns.Main(), log.Database(), d.logger, d.heard)
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	working, cancel := context.WithCancel(context.Background())
-	d.stop = func() { unsubscribe(); cancel(); d.asker.conn.Close() }
+	d.stop = func() { unsubscribe(); cancel() }
 	d.work.Go(func() { l.follow(working, p) })
 	d.work.Go(func() { d.follow(working) })
+	d.work.Go(func() { keeper.Run(working) })
 	return d, nil
 }
 
-// close ends the replica and frees its memory. Nobody may use it any more.
-func (d *Database) close() error {
+// close ends the replica, takes a checkpoint unless ctx ends before, and frees the memory. Nobody may use it any more.
+func (d *Database) close(ctx context.Context) error {
 	d.stop()
 	d.work.Wait()
+	if ctx.Err() == nil {
+		save(ctx, d.keeper, d.logger)
+	}
 	return d.projection.Close()
 }
 
@@ -83,7 +88,7 @@ func (d *Database) close() error {
 func (d *Database) heard(h wire.Heartbeat) {
 	d.reached(h.Position)
 	if h.Writer == d.asker.leaders.now().writer {
-		d.asker.conn.Want(h.Server)
+		d.asker.server.Store(&h.Server)
 	}
 }
 
@@ -113,14 +118,16 @@ func (d *Database) follow(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case !isDamage(err):
-			d.logger.Warn("cannot follow the log; trying again", "error", err)
+			if d.asker.conns.Main().IsConnected() { // a lost connection is logged once
+				d.logger.Warn("cannot follow the log; trying again", "error", err)
+			}
 		case d.projection.Chain().Applied > before:
 			bad = 1
 		default:
 			bad++
 		}
 		if bad == tries {
-			d.logger.Error("the log is damaged; this database is not served any more", "position", d.projection.Chain().Applied, "error", err)
+			d.logger.Error(unreadableLog(err)+"; this database is not served any more", "position", d.projection.Chain().Applied, "error", err)
 			d.broke(kv.Errorf(kv.ErrUnavailable, "This replica cannot read the log of the database; its own log says why."))
 			return
 		}
@@ -166,6 +173,14 @@ func (d *Database) followUntilStuck(ctx context.Context) error {
 
 func isDamage(err error) bool {
 	return errors.Is(err, events.ErrCorrupt) || errors.Is(err, events.ErrGap) || errors.Is(err, events.ErrDiverged) || errors.Is(err, events.ErrNewerFormat)
+}
+
+// unreadableLog says why a log is not read on, for which there are two reasons.
+func unreadableLog(err error) string {
+	if errors.Is(err, events.ErrNewerFormat) {
+		return "the log was written by a newer Millpond than this"
+	}
+	return "the log is damaged"
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -109,7 +109,7 @@ func (v *server) respond(m *nats.Msg, data []byte) {
 // refuse counts a message that is malformed.
 func (v *server) refuse(m *nats.Msg, err error) {
 	v.databases.config.Logger.Warn("refused a message", "subject", m.Subject, "error", err)
-	v.databases.metrics.refused.Inc()
+	v.databases.refused.Inc()
 }
 
 // database returns the replica that a message is for.

@@ -139,7 +139,7 @@ func TestMalformedMessagesToReaders(t *testing.T) {
 	if _, err := wire.DecodeFindReply(s.request(wire.FindSubject("UPPER"), wire.EncodeFind())); !errors.Is(err, kv.ErrNoDatabase) {
 		t.Errorf("a name that cannot be: %v; want ErrNoDatabase", err)
 	}
-	if n := testutil.ToFloat64(s.databases.metrics.refused); n != 6 {
+	if n := testutil.ToFloat64(s.databases.refused); n != 6 {
 		t.Errorf("%v messages were counted as refused, want 6", n)
 	}
 }

@@ -28,6 +28,8 @@ type rig struct {
 	t    *testing.T
 	nats *natsserver.Server
 	now  atomic.Int64 // the clock of all; 0: the real one
+
+	registry *prometheus.Registry // of the reader that was made last
 }
 
 func newRig(t *testing.T) *rig {
@@ -63,7 +65,7 @@ func randomID() ulid.ULID { return ulid.MustNew(ulid.Now(), rand.Reader) }
 func (r *rig) writers() (stop func()) {
 	r.t.Helper()
 	_, stop = r.runWriters(WritersConfig{
-		Lease: time.Second, Now: r.clock, NewID: randomID, Process: "w", Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+		AllowUnsafe: true, Lease: time.Second, Now: r.clock, NewID: randomID, Process: "w", Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 	})
 	return stop
 }
@@ -100,8 +102,9 @@ func (r *rig) reader() *Database {
 // databases returns the replicas of a reader process.
 func (r *rig) databases() *Databases {
 	r.t.Helper()
+	r.registry = prometheus.NewRegistry()
 	databases, err := OpenDatabases(r.connect(), Config{
-		Create: true, Replicas: 1, Process: "r", Now: r.clock, NewID: randomID, Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+		Create: true, Replicas: 1, AllowUnsafe: true, Process: "r", Now: r.clock, NewID: randomID, Logger: slog.New(slog.DiscardHandler), Registry: r.registry,
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -353,8 +356,6 @@ func TestForeignMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(databases.foreign.count)
 	conn := r.connect()
 	for i, subject := range []string{"millpond.default.log.commits", "millpond.default.log.epoch"} {
 		commit := func(value string) {
@@ -368,11 +369,7 @@ func TestForeignMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 		commit("after")
-		counted, err := registry.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := counted[0].GetMetric()[0].GetCounter().GetValue(); got != float64(i+1) {
+		if got := r.counted("millpond_foreign_messages_total"); got != float64(i+1) {
 			t.Errorf("the reader has counted %v foreign messages, want %d", got, i+1)
 		}
 		entries, err := d.Read(t.Context(), []kv.Range{{Start: "", End: "\xff", Limit: 10}})
@@ -380,4 +377,19 @@ func TestForeignMessages(t *testing.T) {
 			t.Errorf("read %v, %v; want what was committed after the message", entries, err)
 		}
 	}
+}
+
+// counted returns what a counter of the reader that was made last says.
+func (r *rig) counted(name string) float64 {
+	r.t.Helper()
+	families, err := r.registry.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	return 0
 }

@@ -152,6 +152,21 @@ func TestNATSUsersOfALog(t *testing.T) {
 	}
 }
 
+// Writers and readers may ask every NATS server how it keeps streams, and nothing else of the system account.
+func TestNATSUsersAskTheServers(t *testing.T) {
+	n := startNATSUsers(t)
+	for _, user := range []string{"writer", "reader"} {
+		m, err := n.connect(user).Request("$SYS.REQ.SERVER.PING.JSZ", nil, startWait)
+		if err != nil || !strings.Contains(string(m.Data), `"sync_always":true`) {
+			t.Errorf("%s asks: %v, %v; want an answer with sync_always", user, m, err)
+		}
+		conn := n.connect(user)
+		expectRefused(t, conn, user+" asks for connections", conn.Publish("$SYS.REQ.SERVER.PING.CONNZ", nil))
+	}
+	client := n.connect("client")
+	expectRefused(t, client, "the client asks", client.Publish("$SYS.REQ.SERVER.PING.JSZ", nil))
+}
+
 // Each user may publish what its program sends, and is refused what would forge or destroy a log.
 func TestNATSPermissions(t *testing.T) {
 	const log, epoch, heartbeat, request = "millpond.orders.log.commits", "millpond.orders.log.epoch", "millpond.orders.leader",
@@ -200,8 +215,8 @@ func TestNATSClient(t *testing.T) {
 		return "nats://" + user + ":" + n.passwords[user] + "@" + n.server.Addr().String()
 	}
 	for program, args := range map[string][]string{
-		"kvwriter": {"--nats", url("writer"), "--http-addr"},
-		"kvreader": {"--nats", url("reader"), "--replicas", "1", "--access-token", accessToken, "--addr"},
+		"kvwriter": {"--nats", url("writer"), "--allow-unsafe", "--http-addr"},
+		"kvreader": {"--nats", url("reader"), "--replicas", "1", "--allow-unsafe", "--access-token", accessToken, "--addr"},
 	} {
 		addr := freeAddr(t)
 		p := &process{t: t, args: append(append([]string{filepath.Join(bin, program)}, args...), addr), ready: "http://" + addr + "/readyz"}

@@ -7,7 +7,10 @@ import (
 	"io"
 	"syscall"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/millpondkv/millpond/client"
+	"github.com/millpondkv/millpond/internal/cluster"
 	"github.com/millpondkv/millpond/kv"
 )
 
@@ -48,6 +51,7 @@ func exit(err error, stderr io.Writer) int {
 
 func exitCode(err error) int {
 	var usage *usageError
+	var unreachable *cluster.UnreachableError
 	switch {
 	case err == nil:
 		return exitOK
@@ -59,9 +63,9 @@ func exitCode(err error) int {
 		return exitNotFound
 	case errors.Is(err, client.ErrCheckFailed):
 		return exitCheckFailed
-	case errors.Is(err, kv.ErrUnauthorized):
+	case errors.Is(err, kv.ErrUnauthorized), errors.Is(err, nats.ErrAuthorization):
 		return exitUnauthorized
-	case errors.Is(err, kv.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &unreachable), errors.Is(err, kv.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return exitUnavailable
 	}
 	return exitError

@@ -29,6 +29,10 @@ func streamName(database string) string     { return "millpond_" + database }
 func commitsSubject(database string) string { return "millpond." + database + ".log.commits" }
 func epochSubject(database string) string   { return "millpond." + database + ".log.epoch" }
 
+func subjects(database string) []string {
+	return []string{commitsSubject(database), epochSubject(database)}
+}
+
 // Create makes the log of a new database, with a new UUID, or opens the one that is there. The name must be a valid
 // database name: it becomes part of subjects.
 func Create(ctx context.Context, js jetstream.JetStream, database string, c Config) (*Log, error) {
@@ -52,7 +56,7 @@ func streamConfig(database string, c Config) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        streamName(database),
 		Description: "The log of the Millpond database " + database,
-		Subjects:    []string{commitsSubject(database), epochSubject(database)},
+		Subjects:    subjects(database),
 		Storage:     storage,
 		Replicas:    max(c.Replicas, 1),
 		Discard:     jetstream.DiscardNew,

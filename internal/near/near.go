@@ -1,5 +1,5 @@
-// Package near keeps a connection to the very NATS server that somebody else is connected to: a request that need not pass
-// from server to server is answered in half the time.
+// Package near has connections to the very NATS servers that others are connected to: a request that need not pass from server
+// to server is answered in half the time.
 package near
 
 import (
@@ -10,83 +10,77 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// lookAgain is the pause before the servers are looked through again for one that was not among them.
+// lookAgain is the pause before the servers are looked through again for one that was not among them, or was lost.
 const lookAgain = 10 * time.Second
 
-// Conn is a connection, and a second one while that is nearer.
-type Conn struct {
+// Pool is a connection, and others to the servers that were asked for. A process has one.
+type Pool struct {
 	main *nats.Conn
 
 	mu     sync.Mutex
-	wanted string     // the name of the server
-	second *nats.Conn // to the wanted server; nil: not connected
-	look   time.Time  // not to be looked for before
-	work   sync.WaitGroup
+	others map[string]*other // by the name of the server
 	closed bool
+	work   sync.WaitGroup
 }
 
-// New returns a Conn that is main for now. Close does not close main.
-func New(main *nats.Conn) *Conn { return &Conn{main: main} }
-
-// Best returns the connection to use: to the wanted server, if there is one by now.
-func (c *Conn) Best() *nats.Conn {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.second != nil && c.second.IsConnected() {
-		return c.second
-	}
-	return c.main
+// other is a connection to one server.
+type other struct {
+	conn *nats.Conn // nil: there was none yet
+	look time.Time  // not to be looked for before
 }
 
-// Want says which server would be best, by its name. It does not block: a connection is made meanwhile.
-func (c *Conn) Want(server string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	lost := c.second == nil || !c.second.IsConnected()
-	if server != c.wanted {
-		c.wanted, c.look, lost = server, time.Time{}, true
-	}
-	if !lost || c.closed || server == "" || time.Now().Before(c.look) {
-		return
-	}
-	c.forget()
-	if server == c.main.ConnectedServerName() {
-		return
-	}
-	c.look = time.Now().Add(lookAgain)
-	c.work.Go(func() { c.find(server) })
-}
+// NewPool returns the pool of main. Close does not close main.
+func NewPool(main *nats.Conn) *Pool { return &Pool{main: main, others: map[string]*other{}} }
 
-func (c *Conn) forget() {
-	if c.second != nil {
-		c.second.Close()
-		c.second = nil
+// Main returns the connection that the pool was made of.
+func (p *Pool) Main() *nats.Conn { return p.main }
+
+// To returns the best connection for what is to reach the server of that name: one to it, if there is, and otherwise main. It
+// does not block: a connection that is not there is made meanwhile, for later calls.
+func (p *Pool) To(server string) *nats.Conn {
+	if server == "" || server == p.main.ConnectedServerName() {
+		return p.main
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.others[server]
+	if o == nil {
+		o = &other{}
+		p.others[server] = o
+	}
+	if o.conn != nil && o.conn.IsConnected() {
+		return o.conn
+	}
+	if now := time.Now(); !p.closed && !now.Before(o.look) {
+		o.look = now.Add(lookAgain)
+		p.work.Go(func() { p.find(server) })
+	}
+	return p.main
 }
 
 // find goes through the servers that main knows, until it meets the one of that name.
-func (c *Conn) find(server string) {
-	for _, candidate := range c.main.Servers() {
-		conn := c.dial(candidate)
+func (p *Pool) find(server string) {
+	for _, candidate := range p.main.Servers() {
+		conn := p.dial(candidate)
 		if conn == nil {
 			continue
 		}
-		if conn.ConnectedServerName() == server && c.keep(conn, server) {
+		if conn.ConnectedServerName() == server && p.keep(conn, server) {
 			return
 		}
 		conn.Close()
 	}
 }
 
-func (c *Conn) dial(server string) *nats.Conn {
-	o := c.main.Opts
-	if current, err := url.Parse(c.main.ConnectedUrl()); err == nil && o.User == "" && o.Token == "" { // who this is may be said there only
+func (p *Pool) dial(candidate string) *nats.Conn {
+	o := p.main.Opts
+	if current, err := url.Parse(p.main.ConnectedUrl()); err == nil && o.User == "" && o.Token == "" { // who this is may be said there only
 		o.User = current.User.Username()
 		if o.Password, _ = current.User.Password(); o.Password == "" {
 			o.User, o.Token = "", o.User
 		}
 	}
-	o.Url, o.Servers, o.NoRandomize, o.AllowReconnect, o.RetryOnFailedConnect, o.IgnoreDiscoveredServers = server, nil, true, false, false, true
+	o.Url, o.Servers, o.NoRandomize, o.AllowReconnect, o.RetryOnFailedConnect, o.IgnoreDiscoveredServers = candidate, nil, true, false, false, true
 	o.ConnectedCB, o.DisconnectedErrCB, o.ReconnectedCB, o.ClosedCB, o.DiscoveredServersCB = nil, nil, nil, nil, nil
 	conn, err := o.Connect()
 	if err != nil {
@@ -95,22 +89,30 @@ func (c *Conn) dial(server string) *nats.Conn {
 	return conn
 }
 
-// keep reports whether the connection is still wanted.
-func (c *Conn) keep(conn *nats.Conn, server string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed || c.wanted != server || c.second != nil {
+// keep reports whether the connection may be kept, in place of one that is lost.
+func (p *Pool) keep(conn *nats.Conn, server string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
 		return false
 	}
-	c.second = conn
+	o := p.others[server]
+	if o.conn != nil {
+		o.conn.Close()
+	}
+	o.conn = conn
 	return true
 }
 
-// Close closes the second connection.
-func (c *Conn) Close() {
-	c.mu.Lock()
-	c.closed = true
-	c.forget()
-	c.mu.Unlock()
-	c.work.Wait()
+// Close closes all connections but main. It waits until none is made any more.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	p.closed = true
+	for _, o := range p.others {
+		if o.conn != nil {
+			o.conn.Close()
+		}
+	}
+	p.mu.Unlock()
+	p.work.Wait()
 }

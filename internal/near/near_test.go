@@ -45,36 +45,33 @@ func await(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// The best connection is one to the wanted server, as soon as there is one and for as long as there is.
-func TestBest(t *testing.T) {
+// The connection to a server is one to it, as soon as there is one and for as long as there is.
+func TestTo(t *testing.T) {
 	servers := startServers(t)
 	main, err := nats.Connect(urlOf(servers[0])+","+urlOf(servers[1]), nats.DontRandomize())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer main.Close()
-	c := New(main)
-	defer c.Close()
-	c.Want("n0")
-	if c.Best() != main {
-		t.Error("main is connected to the wanted server, and is not the best")
+	p := NewPool(main)
+	defer p.Close()
+	for _, server := range []string{"n0", "", "nowhere"} {
+		if p.To(server) != main {
+			t.Errorf("the connection to %q is not the main one", server)
+		}
 	}
-	c.Want("n1")
-	await(t, "a connection to n1", func() bool { return c.Best().ConnectedServerName() == "n1" })
+	await(t, "a connection to n1", func() bool { return p.To("n1").ConnectedServerName() == "n1" })
 	if main.ConnectedServerName() != "n0" {
 		t.Error("the main connection has moved")
 	}
-	c.Want("nowhere")
-	if c.Best() != main {
-		t.Error("a connection to a server that is not wanted any more is used")
+	if n := servers[1].NumClients(); n != 1 {
+		t.Errorf("there are %d connections to n1, want 1", n)
 	}
-	c.Want("n1")
-	await(t, "a connection to n1 again", func() bool { return c.Best().ConnectedServerName() == "n1" })
 	servers[1].Shutdown()
-	await(t, "the main connection is used after the loss of the other", func() bool { return c.Best() == main })
+	await(t, "the main connection is used after the loss of the other", func() bool { return p.To("n1") == main })
 }
 
-// After Close nothing is connected any more, whatever is wanted.
+// After Close nothing is connected any more, whatever is asked for.
 func TestClose(t *testing.T) {
 	servers := startServers(t)
 	main, err := nats.Connect(urlOf(servers[0]) + "," + urlOf(servers[1]))
@@ -82,13 +79,11 @@ func TestClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer main.Close()
-	c := New(main)
-	c.Want("n0")
-	c.Want("n1")
-	c.Close()
-	c.Want("n0")
-	c.Want("n1")
-	if c.Best() != main {
+	p := NewPool(main)
+	p.To("n0")
+	p.To("n1")
+	p.Close()
+	if p.To("n0") != main || p.To("n1") != main {
 		t.Error("there is a second connection after Close")
 	}
 	await(t, "one client in all", func() bool { return servers[0].NumClients()+servers[1].NumClients() == 1 })

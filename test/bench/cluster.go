@@ -18,10 +18,10 @@ import (
 )
 
 const (
-	measureFor = 5 * time.Second
-	manyCallers    = 256
-	longLog        = 1_000_000 // commits
-	growFor        = 20 * time.Second
+	measureFor  = 5 * time.Second
+	manyCallers = 256
+	longLog     = 1_000_000 // commits
+	growFor     = 20 * time.Second
 )
 
 // member is a process of the cluster.
