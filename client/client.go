@@ -13,7 +13,8 @@ type DB struct {
 	transport   transport
 	now         func() time.Time
 	consistency Consistency // of reads
-	calls       *calls      // shared with all that WithConsistency has returned
+	codec       Codec
+	calls       *calls // shared with all that WithConsistency has returned
 }
 
 // calls are those in flight.
@@ -45,12 +46,14 @@ func Open(ctx context.Context, url string, opts ...Option) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newDB(t, o.now), nil
+	db := newDB(t, o.now)
+	db.codec = o.codec
+	return db, nil
 }
 
 func newDB(t transport, now func() time.Time) *DB {
 	closed, cancel := context.WithCancelCause(context.Background())
-	return &DB{transport: t, now: now, calls: &calls{closed: closed, close: cancel}}
+	return &DB{transport: t, now: now, codec: V8Codec{}, calls: &calls{closed: closed, close: cancel}}
 }
 
 // Close ends the calls and watches in flight, waits for them and frees the connections. Calls that come later fail with
