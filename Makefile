@@ -13,7 +13,7 @@ VENV := test/.cache/venv/.installed
 # Deno is a binary inside the npm package of the platform.
 DENO = $(firstword $(wildcard $(CURDIR)/$(CLIENTS)/node_modules/@deno/*/deno $(CURDIR)/$(CLIENTS)/node_modules/@deno/*/deno.exe))
 
-.PHONY: help build test lint bench faults fuzz generate tools engine race-compiler
+.PHONY: help build man test lint bench faults fuzz generate tools engine race-compiler
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -21,6 +21,9 @@ help: ## this list
 
 build: ## bin/millpond
 	go build -o bin/ ./cmd/...
+
+man: ## the man pages of millpond, into bin/man
+	go run ./cmd/millpond man bin/man
 
 test: tools lint race-compiler ## everything: formatting, vet, staticcheck, all tests with the race detector (RACE= without)
 	MILLPOND_DENO=$(DENO) go test $(RACE) -timeout 20m ./...

@@ -62,6 +62,7 @@ func readStatus(status datapath.SnapshotReadStatus, disabled bool) *failedTry {
 func decodeEntry(e *datapath.KvEntry) (entry kv.Entry, failed *failedTry) {
 	entry.Key = kv.EncodedKey(e.GetKey())
 	entry.Value = kv.Value{Encoding: kv.Encoding(e.GetEncoding()), Data: e.GetValue()}
+	entry.ExpireAt = kv.Millis(e.GetExpireAtMs())
 	if n := copy(entry.Versionstamp[:], e.GetVersionstamp()); n != len(entry.Versionstamp) || n != len(e.GetVersionstamp()) {
 		return entry, garbledf("the server sent a versionstamp of %d bytes", len(e.GetVersionstamp()))
 	}

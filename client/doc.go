@@ -3,12 +3,16 @@
 //
 //	db, err := client.Open(ctx, "http://127.0.0.1:4512", client.WithAccessToken(token))
 //	…
-//	alice, err := db.Get(ctx, kv.Key{"users", "alice"})
+//	alice, err := client.Get[User](ctx, db, kv.Key{"users", "alice"})
 //	…
-//	_, err = db.Atomic().Check(alice).Set(alice.Key, value, client.ExpireIn(time.Hour)).Sum(kv.Key{"n"}, 1).Commit(ctx)
+//	_, err = db.Atomic().Check(alice).Set(alice.Key, user, client.ExpireIn(time.Hour)).Sum(kv.Key{"n"}, 1).Commit(ctx)
 //
-// Keys are [kv.Key] and values [kv.Value], whose bytes package kv/v8 turns into Go values and back; [V8], [Bytes] and [U64]
-// make the three kinds.
+// Keys are [kv.Key]. Values are those of Go, which a [Codec] turns into stored ones: [V8Codec] unless [WithCodec] says
+// otherwise, so that a struct is the object that Deno, Node and Python programs store. [Get], [GetMany], [List] and [Watch] read
+// them back. A [kv.Value] is stored as it is, and read by the methods Get, GetMany, List and Watch; [V8], [Bytes] and [U64] make
+// the three kinds.
+//
+// [DB.Update] is for what depends on what was read: it checks all that, and tries again after a conflict.
 //
 // # Errors
 //

@@ -15,6 +15,7 @@ type Option func(*options)
 type options struct {
 	tokens    func(context.Context) (string, error)
 	http      *http.Client
+	codec     Codec
 	nats      []nats.Option
 	logger    *slog.Logger
 	retryTime time.Duration
@@ -24,6 +25,7 @@ type options struct {
 func defaultOptions() options {
 	return options{
 		tokens:    func(context.Context) (string, error) { return "", nil },
+		codec:     V8Codec{},
 		logger:    slog.New(slog.DiscardHandler),
 		retryTime: 10 * time.Second, // several times what a change of Millpond's leader takes
 		now:       time.Now,

@@ -16,6 +16,18 @@ func (db *DB) Get(ctx context.Context, key kv.Key) (RawEntry, error) {
 	return entries[0], nil
 }
 
+// TellsExpiry reports whether Get, GetMany and List return when an entry expires. Millpond's servers tell, others do not: KV
+// Connect has no field for it. Watch never tells over KV Connect.
+func (db *DB) TellsExpiry() bool {
+	c, ok := db.transport.(*connection)
+	if !ok {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session.expiry
+}
+
 // GetMany returns the entries of keys, in their order, from one snapshot. Servers allow kv.MaxRanges keys and fail with
 // kv.ErrInvalid if there are more.
 func (db *DB) GetMany(ctx context.Context, keys ...kv.Key) ([]RawEntry, error) {

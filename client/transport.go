@@ -7,8 +7,8 @@ import (
 	"github.com/millpondkv/millpond/kv"
 )
 
-// transport carries requests to one database. A DB has one, and calls it from many goroutines. There are two: KV Connect and
-// NATS.
+// transport carries requests to one database. A DB has one, and calls it from many goroutines. There are three: KV
+// Connect, NATS, and calls within the process.
 //
 // Errors carry a sentinel of package kv wherever one fits. A transport sends again what is safe to send again, and gives up
 // when the context ends.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millpondkv/millpond/client"
 	"github.com/millpondkv/millpond/internal/cluster"
+	"github.com/millpondkv/millpond/internal/importer"
 	"github.com/millpondkv/millpond/kv"
 )
 
@@ -23,6 +24,7 @@ const (
 	exitCheckFailed  = 4
 	exitUnauthorized = 5
 	exitUnavailable  = 6
+	exitIncomplete   = 7
 	exitInterrupted  = 130
 )
 
@@ -36,13 +38,13 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(fo
 // errNotFound ends a command that has said which keys were not found.
 var errNotFound = errors.New("not found")
 
-// exit shows err and returns its exit code.
-func exit(err error, stderr io.Writer) int {
+// exit shows err, with which the command has ended, and returns its exit code.
+func exit(err error, command string, stderr io.Writer) int {
 	code := exitCode(err)
 	switch {
 	case code == exitOK || code == exitInterrupted || errors.Is(err, errNotFound):
 	case code == exitUsage:
-		fmt.Fprintf(stderr, "millpond: %v\nSee: millpond --help\n", err)
+		fmt.Fprintf(stderr, "millpond: %v\nSee: %s --help\n", err, command)
 	default:
 		fmt.Fprintf(stderr, "millpond: %v\n", err)
 	}
@@ -61,12 +63,15 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.Is(err, errNotFound):
 		return exitNotFound
-	case errors.Is(err, client.ErrCheckFailed):
+	case errors.Is(err, client.ErrCheckFailed), errors.Is(err, importer.ErrExists):
 		return exitCheckFailed
 	case errors.Is(err, kv.ErrUnauthorized), errors.Is(err, nats.ErrAuthorization):
 		return exitUnauthorized
 	case errors.As(err, &unreachable), errors.Is(err, kv.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return exitUnavailable
+	}
+	if errors.Is(err, errIncomplete) {
+		return exitIncomplete
 	}
 	return exitError
 }

@@ -25,6 +25,7 @@ Data goes to stdout, everything else to stderr. Exit codes:
   4    a check failed: the entry is not as it had to be
   5    the access token, or the user of NATS, was refused
   6    the server cannot be reached, or is unavailable
+  7    done, but not everything could be carried over; what, is listed
   130  interrupted`,
 		Example: `  millpond serve
   millpond set '["users", "alice"]' '{ name: "Alice" }'
@@ -39,13 +40,13 @@ Data goes to stdout, everything else to stderr. Exit codes:
 				return err
 			}
 			*running = true
-			return nil
+			return applyEnv(cmd)
 		},
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(newServeCommand(), newGetCommand(), newSetCommand(), newDelCommand(), newListCommand(), newWatchCommand(),
 		newStatusCommand(), newVerifyCommand())
+	root.AddCommand(newExportCommand(), newImportCommand(), newContextCommand(), newManCommand(), newDumpLogCommand(), newDBCommand())
 	return root
 }
 

@@ -236,11 +236,15 @@ func (c *cluster) stream(database string) (*jetstream.StreamInfo, error) {
 // fetch reads a database's whole log.
 func (c *cluster) fetch(database string) (log []check.Stored) {
 	c.t.Helper()
+	said := ""
 	eventually(c.t, startWait, "the log of "+database+" is read", func() bool {
 		var err error
 		log, err = c.tryFetch(database)
 		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) && !errors.Is(err, kv.ErrNoDatabase) { // which is a log without records
-			c.t.Logf("read the log of %s: %v; %s", database, err, c.replicas(database))
+			if said != err.Error() {
+				said = err.Error()
+				c.t.Logf("read the log of %s: %v; %s", database, err, c.replicas(database))
+			}
 			return false
 		}
 		return true
