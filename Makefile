@@ -21,7 +21,8 @@ build: ## bin/millpond
 	go build -o bin/ ./cmd/...
 
 test: tools lint race-compiler ## everything: formatting, vet, staticcheck, all tests with the race detector (RACE= without)
-	MILLPOND_DENO=$(DENO) go test $(RACE) -timeout 12m ./...
+	MILLPOND_DENO=$(DENO) go test $(RACE) -timeout 12m $$(go list ./... | grep -v /test/faults)
+	MILLPOND_DENO=$(DENO) go test $(RACE) -timeout 12m ./test/faults # alone: what it expects has bounds in time
 
 lint: ## gofmt, go vet, staticcheck, go.mod
 	@unformatted=$$(gofmt -s -l .); test -z "$$unformatted" || { echo "run gofmt -s -w on:"; echo "$$unformatted"; exit 1; }
