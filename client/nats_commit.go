@@ -38,9 +38,9 @@ func (t *natsTransport) decide(ctx context.Context, a *kv.Atomic) (kv.CommitResu
 		}
 		result, sent, err := t.commits.Ask(ctx, request.Encode())
 		switch {
-		case err == nil || errors.Is(err, kv.ErrInvalid) || errors.Is(err, kv.ErrWritesDisabled):
+		case err == nil || errors.Is(err, kv.ErrInvalid) || errors.Is(err, kv.ErrWritesDisabled) && !mayBe:
 			return result, err
-		case sent && !errors.Is(err, errNotSent) && !errors.Is(err, kv.ErrUnavailable):
+		case sent && !errors.Is(err, errNotSent) && !errors.Is(err, kv.ErrUnavailable) && !errors.Is(err, kv.ErrWritesDisabled):
 			mayBe = true
 		}
 		switch {
@@ -77,8 +77,17 @@ func unknown(ctx context.Context, last error) error {
 
 var errNoLeader = &failure{kind: kv.ErrUnavailable, message: "the database has no leader; nothing was changed, try again", cause: errNotSent}
 
-// sendCommits sends the tries to the leader in one message.
+// sendCommits sends the tries to the leader in one message, or in several if the NATS servers take none that large.
 func (t *natsTransport) sendCommits(tries []*batch.Request[[]byte, kv.CommitResult]) {
+	size := int64(wire.MemberOverhead)
+	for _, try := range tries {
+		size += int64(len(try.Question)) + wire.MemberOverhead
+	}
+	if half := len(tries) / 2; half > 0 && size > t.conn.MaxPayload() {
+		t.sendCommits(tries[:half])
+		t.sendCommits(tries[half:])
+		return
+	}
 	members := make([][]byte, len(tries))
 	for i, try := range tries {
 		members[i] = try.Question

@@ -25,8 +25,8 @@ type Chain struct {
 // record of an older epoch is void for ever: its sequencer had been replaced when it was stored. So is an epoch record
 // that does not continue the chain: its writer had not read to the end. So is a foreign message.
 //
-// Everything else is an error, and leaves the chain where it was: ErrGap if the record is not at the next position,
-// ErrDiverged if it continues another history than the one that was read.
+// Everything else is an error, and leaves the chain where it was: ErrGap if the record is not at the next position, ErrCopied if
+// it continues the chain and is foreign, ErrDiverged if it continues another history than the one that was read.
 func (c *Chain) Accept(s Sealed) (counts bool, err error) {
 	r := s.Record
 	if fault.Off("contiguity") && s.Position > c.Applied+1 {
@@ -39,7 +39,9 @@ func (c *Chain) Accept(s Sealed) (counts bool, err error) {
 	continues := r.Epoch == c.Epoch && r.Previous == c.Hash
 	continues = continues || r.Epoch == c.Epoch && fault.Off("hash")
 	switch {
-	case r.Kind == KindForeign:
+	case s.Foreign && continues && r.Kind != KindForeign:
+		return false, &RecordError{Position: s.Position, Err: ErrCopied}
+	case s.Foreign:
 		// void
 	case continues && (r.Kind == KindEpoch || c.Epoch != 0):
 		c.Counted, c.Hash = s.Position, s.Hash

@@ -124,7 +124,7 @@ func (p *Projection) applyAtOnce(records []events.Sealed) error {
 			switch {
 			case counts:
 				f.record(s)
-			case s.Record.Kind == events.KindForeign:
+			case s.Foreign:
 				f.foreign = append(f.foreign, s.Position)
 			}
 			p.folded += int64(s.Size)

@@ -21,7 +21,7 @@ var (
 // It asks again, with the same id, whenever there is no answer, until ctx ends: a leader that has the commit already
 // answers with it. So the outcome is unknown only if ctx ends first.
 func (d *Database) Commit(ctx context.Context, a *kv.Atomic) (kv.CommitResult, error) {
-	request := wire.CommitRequest{ID: d.newID(), Seen: d.projection.Chain().Applied, Atomic: a}
+	request := wire.CommitRequest{ID: d.newID(), Seen: max(d.projection.Chain().Applied, kv.Position(d.end.Load())), Atomic: a}
 	result, err := d.decide(ctx, &request)
 	if err == nil && result.OK() {
 		d.reached(result.Versionstamp.Position())
@@ -35,9 +35,9 @@ func (d *Database) decide(ctx context.Context, request *wire.CommitRequest) (kv.
 	for request.Try = 1; ; request.Try++ {
 		result, err := d.askCommit(ctx, request)
 		switch {
-		case err == nil || errors.Is(err, kv.ErrInvalid) || errors.Is(err, kv.ErrWritesDisabled):
+		case err == nil || errors.Is(err, kv.ErrInvalid) || errors.Is(err, kv.ErrWritesDisabled) && !sent:
 			return result, err
-		case !errors.Is(err, errNotSent) && !errors.Is(err, kv.ErrUnavailable):
+		case !errors.Is(err, errNotSent) && !changedNothing(err):
 			sent = true
 		}
 		if broken := d.broken(); broken != nil && !sent {
@@ -54,6 +54,11 @@ func (d *Database) decide(ctx context.Context, request *wire.CommitRequest) (kv.
 			return kv.CommitResult{}, errNoLeader
 		}
 	}
+}
+
+// changedNothing reports whether the error of a try says that the try has certainly changed nothing. An earlier one may have.
+func changedNothing(err error) bool {
+	return errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrWritesDisabled)
 }
 
 // askCommit sends one try, together with those of others.
@@ -76,8 +81,13 @@ const (
 
 type commitRequest = batch.Request[[]byte, kv.CommitResult]
 
-// sendCommits sends the tries to the leader in one message.
+// sendCommits sends the tries to the leader in one message, or in several if the NATS servers take none that large.
 func (d *Database) sendCommits(requests []*commitRequest) {
+	if half := len(requests) / 2; half > 0 && sizeOf(requests) > d.asker.best().MaxPayload() {
+		d.sendCommits(requests[:half])
+		d.sendCommits(requests[half:])
+		return
+	}
 	members := make([][]byte, len(requests))
 	for i, r := range requests {
 		members[i] = r.Question
@@ -94,6 +104,14 @@ func (d *Database) sendCommits(requests []*commitRequest) {
 		}
 		r.Answer(wire.DecodeCommitReply(replies[i]))
 	}
+}
+
+// sizeOf returns about what the tries take in a message, and not less.
+func sizeOf(requests []*commitRequest) (n int64) {
+	for _, r := range requests {
+		n += int64(len(r.Question)) + wire.MemberOverhead
+	}
+	return n + wire.MemberOverhead
 }
 
 // committed looks for the request among the commits that this process has read from the log.

@@ -93,6 +93,8 @@ func (d *Database) index(ctx context.Context) (writer.ReadIndex, error) {
 
 // askIndex sends one request.
 func (d *Database) askIndex(ctx context.Context) (writer.ReadIndex, error) {
+	ctx, cancel := context.WithTimeout(ctx, indexPatience)
+	defer cancel()
 	reply, err := d.asker.ask(ctx, wire.IndexSubject, wire.EncodeIndex())
 	if err != nil {
 		return writer.ReadIndex{}, err

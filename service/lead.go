@@ -31,7 +31,8 @@ type Reign struct {
 	Chain    func() events.Chain // of its projection
 	Now      func() kv.Millis
 	Process  string
-	Refused  func() // called for each message that is refused; may be nil
+	Lease    time.Duration // of the leader
+	Refused  func()        // called for each message that is refused; may be nil
 	Logger   *slog.Logger
 }
 
@@ -69,7 +70,7 @@ func (s *reigning) beat(ctx context.Context) {
 		if s.Leader.Leading() {
 			chain := s.Chain()
 			h := wire.Heartbeat{
-				Writer: s.Writer, Epoch: chain.Epoch, Position: chain.Applied, Process: s.Process, Server: s.conn.ConnectedServerName(),
+				Writer: s.Writer, Epoch: chain.Epoch, Position: chain.Applied, Process: s.Process, Server: s.conn.ConnectedServerName(), Lease: s.Lease,
 			}
 			if err := s.conn.Publish(wire.HeartbeatSubject(s.Database), h.Encode()); err != nil {
 				s.Logger.Debug("could not send a heartbeat", "error", err)
@@ -115,8 +116,8 @@ func (s *reigning) commits(data []byte) []byte {
 		others[i] = of
 		if first {
 			mine = append(mine, of)
-			// The first try is a repeat too: it may come after later ones.
-			requests = append(requests, writer.Request{ID: r.ID, Atomic: r.Atomic, Repeat: true, Seen: r.Seen})
+			// The first try is a repeat too: it may come after later ones. Who sends it knows of its other tries.
+			requests = append(requests, writer.Request{ID: r.ID, Atomic: r.Atomic, Repeat: true, Seen: r.Seen, Single: true})
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), decideTimeout)

@@ -13,6 +13,7 @@ const (
 	againAfter     = 50 * time.Millisecond   // between tries, if no new leader is known before
 	decideTimeout  = 20 * time.Second        // of an atomic at the leader; its client has asked again long before
 	indexTimeout   = 5 * time.Second         // of a read index at the leader
+	indexPatience  = 500 * time.Millisecond  // then a read index is asked for again: all strong reads of a replica wait for one
 	apiTimeout     = 2 * time.Second         // of a request to JetStream: who has nothing to answer by says nothing, and is asked again
 	readTimeout    = 1500 * time.Millisecond // of a read at a reader; its client asks again soon after, and should know why
 	findTimeout    = 10 * time.Second        // of finding a database at a reader, which may have to make it

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -242,6 +243,9 @@ func (r *rig) reign(d *Database, f *fakeLeader, refused func()) ulid.ULID {
 	})
 	if h := <-beaten; h.Writer != id || h.Epoch != 1 { // it listens before it sends heartbeats
 		r.t.Errorf("got the heartbeat %+v of %v in epoch 1", h, id)
+	}
+	for d.asker.leaders.now().writer != id { // the projection is ahead of who follows it for the leaders
+		runtime.Gosched()
 	}
 	return id
 }

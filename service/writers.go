@@ -209,7 +209,7 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 	heartbeats := make(chan writer.Heartbeat, 1)
 	stop, err := Heartbeats(w.conn, name, logger, func(h wire.Heartbeat) {
 		select {
-		case heartbeats <- writer.Heartbeat{Writer: h.Writer, Epoch: h.Epoch}:
+		case heartbeats <- writer.Heartbeat{Writer: h.Writer, Epoch: h.Epoch, Lease: h.Lease}:
 		default: // nobody stands by now, or will look at the one that is there
 		}
 	})
@@ -239,7 +239,7 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 		w.leads(s, 1)
 		defer w.leads(s, -1)
 		err := Reign{
-			Database: name, Writer: q.Writer(), Leader: q, Chain: p.Chain, Now: w.config.Now, Process: w.config.Process,
+			Database: name, Writer: q.Writer(), Leader: q, Chain: p.Chain, Now: w.config.Now, Process: w.config.Process, Lease: w.config.Lease,
 			Refused: w.metrics.refused.WithLabelValues(name).Inc, Logger: logger,
 		}.Serve(reign, w.conn)
 		if err != nil { // the connection is closed: the process ends

@@ -17,6 +17,8 @@ type Request struct {
 	// back that far and do not have the id, the first try was not committed.
 	Repeat bool
 	Seen   kv.Position
+	// Single says that an error is to be about this try alone: the caller remembers what may have become of earlier ones.
+	Single bool
 }
 
 // request is a Request on its way.
@@ -53,9 +55,10 @@ var (
 	errUnknownOutcome = kv.Errorf(kv.ErrUnknownOutcome, "it is not known whether the atomic write was committed; read its keys before trying again")
 )
 
-// Commit hands in a request and blocks until it is answered or ctx ends. Its errors are ErrInvalid; ErrUnavailable, when
-// certainly nothing was changed; and ErrUnknownOutcome, when ctx ended after the request was taken up, or when a repeat comes
-// too late to tell or is not decided. After ErrUnknownOutcome the request can be sent again, as a repeat.
+// Commit hands in a request and blocks until it is answered or ctx ends. Its errors are ErrInvalid; ErrUnavailable and
+// ErrWritesDisabled, when certainly nothing was changed; and ErrUnknownOutcome, when ctx ended after the request was taken up, or
+// when a repeat comes too late to tell or, unless Single, is not decided. After ErrUnknownOutcome the request can be sent again, as
+// a repeat.
 func (s *Sequencer) Commit(ctx context.Context, r Request) (kv.CommitResult, error) {
 	result, err := s.commit(ctx, r)
 	return result, r.outcome(err)
@@ -63,7 +66,8 @@ func (s *Sequencer) Commit(ctx context.Context, r Request) (kv.CommitResult, err
 
 // outcome is the error for the client of a request.
 func (r *Request) outcome(err error) error {
-	if r.Repeat && (errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrWritesDisabled)) { // this try has changed nothing; an earlier one may have
+	refused := errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrWritesDisabled)
+	if r.Repeat && !r.Single && refused { // this try has changed nothing; an earlier one may have
 		return errUnknownOutcome
 	}
 	return err

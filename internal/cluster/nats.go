@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -154,7 +155,7 @@ func processName(program string) string {
 	if err != nil {
 		host = "unknown"
 	}
-	return fmt.Sprintf("%s %s %d", program, host, os.Getpid())
+	return fmt.Sprintf("%s %s %d-%04x", program, host, os.Getpid(), rand.N(1<<16)) // in containers, all of them may be process 1
 }
 
 // Logging is the settings of a program's log.

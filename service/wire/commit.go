@@ -17,6 +17,9 @@ type CommitRequest struct {
 	Atomic *kv.Atomic
 }
 
+// MemberOverhead is what a member takes in a message beside its bytes, at most; and the message's own beginning.
+const MemberOverhead = 2 * binary.MaxVarintLen32
+
 // MaxRequests bounds the requests of one message.
 const MaxRequests = 1 << 12
 
