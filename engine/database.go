@@ -14,6 +14,7 @@ import (
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
+	"github.com/millpondkv/millpond/queue"
 	"github.com/millpondkv/millpond/writer"
 	"github.com/oklog/ulid/v2"
 )
@@ -33,10 +34,11 @@ type Database struct {
 	store      *projection.Store // nil if the data is in memory
 	marked     kv.Position       // at the last mark; belongs to the goroutine of checkpoints, and to close after it
 	observer   *observer
+	queue      *queue.Queue
 
 	stopWork context.CancelFunc
 	led      chan struct{}  // closed when the sequencer has ended
-	work     sync.WaitGroup // the sequencer, and the checkpointer
+	work     sync.WaitGroup // the sequencer, the checkpointer and the queue's feeder
 }
 
 func newDatabase(e *Engine, name string) *Database { return &Database{engine: e, name: name} }
@@ -170,6 +172,7 @@ func (d *Database) start() {
 			d.engine.config.Logger.Error("the database takes no writes any more", "database", d.name, "error", err)
 		}
 	})
+	d.startQueue(ctx)
 	if d.store != nil {
 		d.work.Go(func() { d.checkpoints(ctx) })
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/projection"
+	"github.com/millpondkv/millpond/queue"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -13,6 +14,7 @@ type metrics struct {
 	appendSeconds, recordCommits                *prometheus.HistogramVec
 	logBytes, conflicts, unknownOutcomes, epoch *prometheus.CounterVec
 	registry                                    prometheus.Registerer
+	queues                                      *queue.Metrics
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -25,6 +27,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	}
 	m := &metrics{
 		registry: registry,
+		queues:   queue.NewMetrics(registry),
 		appendSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "millpond_append_seconds", Help: "How long the log took to ack a record, its sync to disk included.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),

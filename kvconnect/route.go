@@ -11,7 +11,7 @@ const DefaultDatabase = "default"
 // MaxNameSize is the length that a database's name may have, in bytes.
 const MaxNameSize = 64
 
-// Endpoint is one of the protocol's four, or EndpointNone for a request that meant none of them.
+// Endpoint is one of the protocol's four, one of the queue's, or EndpointNone for a request that meant none of them.
 type Endpoint string
 
 const (
@@ -65,6 +65,9 @@ func parseRoute(path string) (route, error) {
 	case "":
 		return route{database: name, endpoint: EndpointMetadata}, nil
 	case EndpointSnapshotRead, EndpointAtomicWrite, EndpointWatch:
+		return route{database: name, endpoint: e}, nil
+	case EndpointQueueEnqueue, EndpointQueueReceive, EndpointQueueAck, EndpointQueueNack, EndpointQueueExtend,
+		EndpointQueueStats, EndpointQueuePeek, EndpointQueueRetry:
 		return route{database: name, endpoint: e}, nil
 	}
 	return none, failure(http.StatusNotFound,
