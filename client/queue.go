@@ -106,7 +106,7 @@ const (
 	maxReceived        = 100              // messages of one request; the server's bound
 	maxSettled         = 1000             // receipts of one request; likewise
 	maxListenPause     = 2 * time.Second  // between two tries to reach the server
-	settleTime         = 10 * time.Second // for the last verdicts, when the listener is to end
+	settleTime         = 10 * time.Second // for verdicts, those included of a listener that is to end
 	signsOfLife        = 3                // within the server's ackWait
 )
 
@@ -130,7 +130,7 @@ type verdictOf struct {
 }
 
 func (l *listener) run(ctx context.Context) error {
-	helping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	helping, stop := context.WithCancel(context.WithoutCancel(ctx)) // until the last handler has returned
 	var helpers sync.WaitGroup
 	started := sync.OnceFunc(func() { helpers.Go(func() { l.extend(helping) }) })
 	helpers.Go(func() { l.settle(helping) })
@@ -138,9 +138,7 @@ func (l *listener) run(ctx context.Context) error {
 	l.working.Wait()
 	stop()
 	helpers.Wait()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
-	defer cancel()
-	l.flush(last)
+	l.flush(ctx)
 	return err
 }
 
@@ -242,7 +240,7 @@ func (l *listener) settle(ctx context.Context) {
 	}
 }
 
-// flush sends all verdicts. Those that cannot be sent are dropped: their messages come again.
+// flush sends all verdicts, also when ctx has ended. Those that cannot be sent are dropped: their messages come again.
 func (l *listener) flush(ctx context.Context) {
 	l.mu.Lock()
 	verdicts := l.verdicts
@@ -258,9 +256,11 @@ func (l *listener) flush(ctx context.Context) {
 }
 
 func (l *listener) tell(ctx context.Context, v kv.Verdict, receipts []string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
 	for len(receipts) > 0 {
 		n := min(len(receipts), maxSettled)
-		if err := l.q.settle(ctx, v, receipts[:n]); err != nil && ctx.Err() == nil {
+		if err := l.q.settle(ctx, v, receipts[:n]); err != nil {
 			l.q.logger().WarnContext(ctx, "could not say what has become of messages; they will come again", "messages", n, "verdict", string(v), "error", err)
 		}
 		receipts = receipts[n:]

@@ -24,7 +24,8 @@ type Config struct {
 	Database string // its name
 	ID       string // its UUID
 
-	// Commit decides an atomic of the database. It is for the keys of messages that are given up.
+	// Commit decides an atomic of the database. It is for the keys of messages that are given up, so a queue that nobody
+	// listens to here needs none.
 	Commit func(context.Context, *kv.Atomic) (kv.CommitResult, error)
 
 	// AckWait is how long a listener may say nothing of a message before another one gets it; 0 means 10 s.

@@ -14,7 +14,9 @@ import (
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
 	"github.com/millpondkv/millpond/projection"
+	"github.com/millpondkv/millpond/queue"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/oklog/ulid/v2"
 )
 
@@ -28,6 +30,7 @@ type Database struct {
 	newID      func() ulid.ULID
 	now        func() kv.Millis
 	logger     *slog.Logger
+	queue      *queue.Queue
 
 	end   atomic.Uint64   // the highest position of the log that this process has heard of
 	whole context.Context // ends, with the reason as its cause, when the log turns out to be damaged
@@ -38,7 +41,7 @@ type Database struct {
 }
 
 // openDatabase follows the log from its start. It does not wait until the replica has caught up.
-func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Config, foreign func(kv.Position)) (*Database, error) {
+func openDatabase(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, log *natslog.Log, c Config, foreign func(kv.Position)) (*Database, error) {
 	_, end, err := log.Bounds(ctx)
 	if err != nil {
 		return nil, err
@@ -51,6 +54,7 @@ func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Conf
 	}
 	d.whole, d.broke = context.WithCancelCause(context.Background())
 	d.indexer = &indexer{ask: d.askIndex}
+	d.queue = d.openQueue(conn, js)
 	d.reached(end)
 	unsubscribe, err := Heartbeats(conn, log.Database(), d.logger, func(h Heartbeat) { d.reached(h.Position) })
 	if err != nil {

@@ -176,7 +176,7 @@ func (s *Databases) open(ctx context.Context, name string, create bool) (*Databa
 	if err != nil {
 		return nil, err
 	}
-	d, err := openDatabase(ctx, s.conn, log, s.config, s.foreign.of(name))
+	d, err := openDatabase(ctx, s.conn, s.js, log, s.config, s.foreign.of(name))
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
+	"github.com/millpondkv/millpond/queue"
 	"github.com/millpondkv/millpond/writer"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -43,6 +44,7 @@ type Writers struct {
 	config  WritersConfig
 	metrics *writerMetrics
 	foreign foreignMessages
+	queues  *queue.Metrics
 	leading atomic.Int64 // databases
 
 	mu     sync.Mutex
@@ -75,6 +77,7 @@ func NewWriters(conn *nats.Conn, c WritersConfig) (*Writers, error) {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
 	w := &Writers{conn: conn, js: js, config: c, foreign: newForeignMessages(c.Registry, c.Logger), known: map[string]*standing{}}
+	w.queues = queue.NewMetrics(c.Registry)
 	w.metrics = newWriterMetrics(c.Registry, func() float64 { return float64(w.leading.Load()) })
 	return w, nil
 }
@@ -197,6 +200,7 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 	return standby.Run(ctx, func(reign context.Context, q *writer.Sequencer) {
 		w.leads(s, 1)
 		defer w.leads(s, -1)
+		defer w.feedQueue(reign, log)()
 		err := Reign{
 			Database: name, Writer: q.Writer(), Leader: q, Chain: p.Chain, Now: w.config.Now, Process: w.config.Process,
 			Refused: observer.refused.Inc, Logger: logger,
