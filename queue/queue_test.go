@@ -23,7 +23,7 @@ const wait = 30 * time.Second
 
 // rig is a database in an engine.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	engine *engine.Engine
 	*engine.Database
@@ -49,7 +49,7 @@ func (r *rig) open() {
 		r.t.Fatal(err)
 	}
 	r.queue = r.Database.Queue()
-	r.await("the queue is there", func() bool { _, err := r.queue.Stats(r.t.Context()); return err == nil })
+	r.await("the queue is there", func() bool { _, err := r.queue.Stats(context.Background()); return err == nil })
 }
 
 func (r *rig) close() {
@@ -60,6 +60,11 @@ func (r *rig) close() {
 }
 
 func (r *rig) await(what string, yes func() bool) {
+	r.t.Helper()
+	r.awaitFor(wait, what, yes)
+}
+
+func (r *rig) awaitFor(wait time.Duration, what string, yes func() bool) {
 	r.t.Helper()
 	deadline := time.After(wait)
 	ticker := time.NewTicker(5 * time.Millisecond)
@@ -83,7 +88,7 @@ func payload(v any) []byte {
 
 func (r *rig) enqueue(messages ...kv.Enqueue) kv.Versionstamp {
 	r.t.Helper()
-	result, err := r.Commit(r.t.Context(), &kv.Atomic{Enqueues: messages})
+	result, err := r.Commit(context.Background(), &kv.Atomic{Enqueues: messages})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -93,7 +98,7 @@ func (r *rig) enqueue(messages ...kv.Enqueue) kv.Versionstamp {
 // receive returns the next message.
 func (r *rig) receive() kv.Message {
 	r.t.Helper()
-	got, err := r.queue.Receive(r.t.Context(), 1, wait)
+	got, err := r.queue.Receive(context.Background(), 1, wait)
 	if err != nil || len(got) != 1 {
 		r.t.Fatalf("Receive: %v, %v; want a message", got, err)
 	}
@@ -102,7 +107,7 @@ func (r *rig) receive() kv.Message {
 
 func (r *rig) receiveNone(d time.Duration) {
 	r.t.Helper()
-	if got, err := r.queue.Receive(r.t.Context(), 1, d); err != nil || len(got) != 0 {
+	if got, err := r.queue.Receive(context.Background(), 1, d); err != nil || len(got) != 0 {
 		r.t.Errorf("Receive: %v, %v; want nothing", got, err)
 	}
 }
@@ -113,7 +118,7 @@ func (r *rig) settle(v kv.Verdict, messages ...kv.Message) {
 	for _, m := range messages {
 		receipts = append(receipts, m.Receipt)
 	}
-	if err := r.queue.Settle(r.t.Context(), v, receipts); err != nil {
+	if err := r.queue.Settle(context.Background(), v, receipts); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -121,7 +126,7 @@ func (r *rig) settle(v kv.Verdict, messages ...kv.Message) {
 func (r *rig) get(key kv.Key) kv.Entry {
 	r.t.Helper()
 	k := key.MustEncode()
-	found, err := r.Read(r.t.Context(), []kv.Range{{Start: k, End: k + "\x00", Limit: 1}})
+	found, err := r.Read(context.Background(), []kv.Range{{Start: k, End: k + "\x00", Limit: 1}})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -230,7 +230,7 @@ func TestQueueBadInput(t *testing.T) {
 		"enqueue 0: Delay cannot be greater than 30 days: received 720h0m0.001s":          {small, client.EnqueueOptions{Delay: 30*24*time.Hour + time.Millisecond}},
 		"enqueue 0: the backoff 1h0m0.001s is not from 0 to 1h0m0s":                       {small, client.EnqueueOptions{Backoff: []time.Duration{time.Hour + time.Millisecond}}},
 		"enqueue 0: the payload is bytes; it must be V8":                                  {client.Bytes([]byte("x")), client.EnqueueOptions{}},
-		"enqueue 0: the payload is 65541 bytes and exceeds the value size limit of 65536": {large, client.EnqueueOptions{}},
+		"enqueue 0: the payload is 65542 bytes and exceeds the value size limit of 65536": {large, client.EnqueueOptions{}},
 	} {
 		if _, err := db.Enqueue(t.Context(), e.payload, e.opts); !errors.Is(err, kv.ErrInvalid) || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
@@ -279,9 +279,6 @@ func TestClusterQueue(t *testing.T) {
 	}
 	send()
 	awaitAll("at first")
-	if first.count() == 0 || second.count() == 0 {
-		t.Errorf("the listeners handled %d and %d messages; want some each", first.count(), second.count())
-	}
 	lose := func(p *process, what string) {
 		t.Helper()
 		sending := make(chan struct{})
@@ -295,6 +292,9 @@ func TestClusterQueue(t *testing.T) {
 	lose(c.leader(), "the leader")
 	for i, p := range c.nats {
 		lose(p, fmt.Sprint("NATS server ", i))
+	}
+	if first.count() == 0 || second.count() == 0 {
+		t.Errorf("the listeners handled %d and %d messages; want some each", first.count(), second.count())
 	}
 	eventually(t, queueWait, "the queue is empty", func() bool {
 		stats, err := a.QueueStats(t.Context())
