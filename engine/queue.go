@@ -16,7 +16,7 @@ func (d *Database) startQueue(ctx context.Context) {
 	forget := e.metrics.queues.Add(d.name, d.queue)
 	d.work.Go(func() {
 		defer forget()
-		_ = d.queue.Feed(ctx, d.log, 1, e.config.Memory) // it has logged why it ended
+		d.queue.Feed(ctx, d.log, 1, e.config.Memory)
 	})
 }
 

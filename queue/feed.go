@@ -22,26 +22,27 @@ type Source interface {
 	Verify(ctx context.Context, c events.Chain) error
 }
 
-// Feed copies the messages of the log into the queue, which it makes first, until ctx ends or the log turns out to be
-// damaged; it returns why. What fails otherwise is tried again.
+// Feed copies the messages of the log into the queue, which it makes first, until ctx ends. Whatever fails is tried again,
+// a damaged log too: it may be one server's copy of it that is. Nothing is read past damage.
 //
 // Any number of processes may feed at once: the cursor is a fence, and each message gets into the queue once. It takes one
 // for the messages to be delivered.
-func (q *Queue) Feed(ctx context.Context, log Source, replicas int, memory bool) error {
+func (q *Queue) Feed(ctx context.Context, log Source, replicas int, memory bool) {
 	for {
 		err := q.feed(ctx, log, replicas, memory)
+		wait := retryPause
 		switch {
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return
 		case isDamage(err):
-			q.c.Logger.Error("the queue is not fed any more: its log is damaged", "database", q.c.Database, "error", err)
-			return err
+			wait = damagePause
+			q.c.Logger.Error("the queue cannot be fed: its log is damaged; trying again", "database", q.c.Database, "error", err)
 		case errors.Is(err, errFenced):
 			q.c.Logger.Info("another process feeds the queue too", "database", q.c.Database)
 		default:
 			q.c.Logger.Warn("cannot feed the queue; trying again", "database", q.c.Database, "error", err)
 		}
-		pause(ctx, retryPause)
+		pause(ctx, wait)
 	}
 }
 
@@ -118,6 +119,7 @@ type feeder struct {
 	batch  []*nats.Msg // what the next step copies
 	size   int         // bytes of payloads in batch
 	saved  kv.Position // the position of the stream's cursor
+	made   kv.Millis   // when the stream was made
 }
 
 // begin makes the queue, and finds its cursor.
@@ -128,7 +130,7 @@ func (q *Queue) begin(ctx context.Context, log Source, replicas int, memory bool
 	if err != nil {
 		return nil, err
 	}
-	f := &feeder{q: q}
+	f := &feeder{q: q, made: kv.MillisOf(stream.CachedInfo().Created)}
 	m, err := stream.GetLastMsgForSubject(ctx, cursorSubject(q.c.Database))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return f, nil
@@ -194,10 +196,17 @@ func (f *feeder) copy(ctx context.Context, r *events.Record) error {
 			if n++; n <= f.cursor.done {
 				continue
 			}
-			m := stored{Enqueue: c.Enqueues[j], id: messageID(c.ID, j), enqueued: r.Time}
-			f.batch = append(f.batch, m.message(f.q.c.Database, now))
-			f.size += len(m.Payload)
 			f.cursor.done = n
+			m := stored{Enqueue: c.Enqueues[j], id: messageID(c.ID, j), enqueued: r.Time}
+			switch age := f.made - m.due(); {
+			case age > millis(deadKept):
+				continue // it would be dead for too long
+			case age > millis(oldHistory):
+				f.batch = append(f.batch, m.dead(f.q.c.Database))
+			default:
+				f.batch = append(f.batch, m.message(f.q.c.Database, now))
+			}
+			f.size += len(m.Payload)
 			if len(f.batch) < maxBatch && f.size < maxBatchBytes {
 				continue
 			}
@@ -208,6 +217,8 @@ func (f *feeder) copy(ctx context.Context, r *events.Record) error {
 	}
 	return nil
 }
+
+func millis(d time.Duration) kv.Millis { return kv.Millis(d.Milliseconds()) }
 
 func messageID(commit ulid.ULID, index int) string {
 	return commit.String() + "." + strconv.Itoa(index)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // The headers of a message in the queue's stream. Its data is the payload.
@@ -57,6 +58,19 @@ func (m *stored) message(database string, now kv.Millis) *nats.Msg {
 		h.Set(headerScheduleTarget, msg.Subject)
 		msg.Subject = subject(database, "later."+strings.ReplaceAll(m.id, ".", "-"))
 	}
+	return msg
+}
+
+// due is when m is to be delivered first.
+func (m *stored) due() kv.Millis { return max(m.enqueued, m.Deadline) }
+
+// dead returns m for the stream as a message that was given up. It goes away by itself after a while.
+func (m *stored) dead(database string) *nats.Msg {
+	buried := *m
+	buried.Deadline = 0
+	msg := buried.message(database, 0)
+	msg.Subject = deadSubject(database)
+	msg.Header.Set(jetstream.MsgTTLHeader, deadKept.String())
 	return msg
 }
 

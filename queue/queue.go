@@ -63,7 +63,12 @@ const (
 	maxBatchBytes  = 1 << 20             // of payloads in one step
 	cursorEvery    = 5 * time.Second     // the cursor is moved over records without messages so often
 	retryPause     = 500 * time.Millisecond
+	damagePause    = 10 * time.Second
 	askTimeout     = 5 * time.Second // of one request to JetStream
+
+	// What was due so long before the queue was made has most likely been delivered by a queue that is lost, or that the log
+	// was restored without; it goes to the dead at once, for people to decide.
+	oldHistory = 10 * time.Minute
 
 	// A message whose listeners vanish without a word is given up after as many deliveries as it has attempts, but not
 	// before so many: the listeners may have been stopped before they looked at it.

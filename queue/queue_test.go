@@ -337,3 +337,29 @@ func TestInvalid(t *testing.T) {
 		t.Errorf("an unknown state: %v; want ErrInvalid", err)
 	}
 }
+
+// A listener that has gone while it waited takes no message with it.
+func TestGoneListener(t *testing.T) {
+	r := start(t)
+	for range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		waiting := make(chan []kv.Message)
+		go func() {
+			got, err := r.queue.Receive(ctx, 1, wait)
+			if err != nil {
+				t.Error(err)
+			}
+			waiting <- got
+		}()
+		time.AfterFunc(20*time.Millisecond, cancel)
+		if got := <-waiting; len(got) > 0 {
+			t.Fatalf("got %v from an empty queue", got)
+		}
+		r.enqueue(kv.Enqueue{Payload: payload("x")})
+		m := r.receive()
+		if m.Attempt != 1 {
+			t.Errorf("the message came with attempt %d", m.Attempt)
+		}
+		r.settle(kv.VerdictAck, m)
+	}
+}

@@ -1,8 +1,10 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/millpondkv/millpond/kv"
@@ -27,12 +29,7 @@ func (q *Queue) Receive(ctx context.Context, most int, wait time.Duration) ([]kv
 		if err != nil {
 			return nil, err
 		}
-		messages := make([]kv.Message, 0, len(got))
-		for _, m := range got {
-			if message, ok := q.deliver(ctx, m); ok {
-				messages = append(messages, message)
-			}
-		}
+		messages := q.deliver(ctx, got)
 		if len(messages) > 0 || time.Until(until) <= 0 || ctx.Err() != nil {
 			return messages, nil
 		}
@@ -67,30 +64,48 @@ func (q *Queue) fetch(ctx context.Context, most int, wait time.Duration) ([]jets
 	return nil, q.unavailable("wait for a message", err)
 }
 
-// deliver returns m as its listener gets it. A message that has had its attempts, and whose listeners have said nothing, is
-// given up instead.
-func (q *Queue) deliver(ctx context.Context, m jetstream.Msg) (message kv.Message, ok bool) {
+// arrival is a message that JetStream has delivered.
+type arrival struct {
+	jetstream.Msg
+	content stored
+	receipt receipt
+}
+
+// deliver returns what came as its listener gets it.
+func (q *Queue) deliver(ctx context.Context, got []jetstream.Msg) []kv.Message {
+	arrivals := make([]arrival, 0, len(got))
+	for _, m := range got {
+		switch a, err := arrive(m); {
+		case ctx.Err() != nil: // the listener has gone
+			_ = m.Nak()
+		case err != nil:
+			q.c.Logger.Error("took a message out of the queue that Millpond has not put there", "database", q.c.Database, "error", err)
+			_ = m.Term()
+		case int(a.receipt.delivered) > max(a.content.attempts(), minVanished): // and its listeners have said nothing
+			if err := q.bury(ctx, a.receipt, a.content); err != nil {
+				q.c.Logger.Warn("cannot give up a message; trying again", "database", q.c.Database, "error", err)
+			}
+		default:
+			arrivals = append(arrivals, a)
+		}
+	}
+	// JetStream releases those that are due within the same quarter of a second, or have become due while it was down, in
+	// the order in which they were enqueued.
+	slices.SortStableFunc(arrivals, func(a, b arrival) int { return cmp.Compare(a.content.due(), b.content.due()) })
+	messages := make([]kv.Message, 0, len(arrivals))
+	for _, a := range arrivals {
+		messages = append(messages, kv.Message{ID: a.content.id, Payload: a.content.Payload, Attempt: int(a.receipt.delivered), Receipt: a.receipt.String()})
+	}
+	return messages
+}
+
+func arrive(m jetstream.Msg) (a arrival, err error) {
 	about, err := m.Metadata()
 	if err != nil {
-		q.c.Logger.Warn("a message of the queue has no metadata", "database", q.c.Database, "error", err)
-		return message, false
+		return a, err
 	}
-	if ctx.Err() != nil { // the listener has gone
-		_ = m.Nak()
-		return message, false
-	}
-	content, err := parse(m.Headers(), m.Data())
-	if err != nil {
-		q.c.Logger.Error("took a message out of the queue that Millpond has not put there", "database", q.c.Database, "sequence", about.Sequence.Stream, "error", err)
-		_ = m.Term()
-		return message, false
-	}
-	r := receipt{stream: about.Sequence.Stream, consumer: about.Sequence.Consumer, delivered: about.NumDelivered, sent: about.Timestamp.UnixNano()}
-	if attempt := int(about.NumDelivered); attempt > max(content.attempts(), minVanished) {
-		if err := q.bury(ctx, r, content); err != nil {
-			q.c.Logger.Warn("cannot give up a message; trying again", "database", q.c.Database, "error", err)
-		}
-		return message, false
-	}
-	return kv.Message{ID: content.id, Payload: content.Payload, Attempt: int(about.NumDelivered), Receipt: r.String()}, true
+	a.Msg = m
+	a.receipt = receipt{stream: about.Sequence.Stream, consumer: about.Sequence.Consumer, delivered: about.NumDelivered, sent: about.Timestamp.UnixNano()}
+	a.content, err = parse(m.Headers(), m.Data())
+	return a, err
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/kv"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -133,12 +132,9 @@ func (q *Queue) bury(ctx context.Context, r receipt, m stored) error {
 			return fmt.Errorf("write the keys of a message that is given up: %w", err)
 		}
 	}
-	dead := nats.NewMsg(deadSubject(q.c.Database))
-	content := m
-	content.Deadline = 0
-	dead.Header, dead.Data = content.message(q.c.Database, 0).Header, m.Payload
 	// Two burials of the same message are one: after a crash, or by two processes.
-	_, err := q.c.JS.PublishMsg(ctx, dead, jetstream.WithMsgID("dead "+m.id+" "+strconv.FormatUint(r.stream, 10)), jetstream.WithMsgTTL(deadKept))
+	id := jetstream.WithMsgID("dead " + m.id + " " + strconv.FormatUint(r.stream, 10))
+	_, err := q.c.JS.PublishMsg(ctx, m.dead(q.c.Database), id)
 	if err != nil {
 		return fmt.Errorf("keep a message among the dead: %w", err)
 	}

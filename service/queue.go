@@ -32,7 +32,7 @@ func (w *Writers) feedQueue(ctx context.Context, log *natslog.Log) (stop func())
 	var feeding sync.WaitGroup
 	feeding.Go(func() {
 		c := log.Config()
-		_ = q.Feed(ctx, log, c.Replicas, c.Memory) // it has logged why it ended
+		q.Feed(ctx, log, c.Replicas, c.Memory)
 	})
 	return func() {
 		cancel()
