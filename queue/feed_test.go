@@ -130,9 +130,9 @@ func TestFeedersCompete(t *testing.T) {
 	q, _, config := newQueue(t)
 	log := &source{t: t}
 	var want []string
-	for i := range 8 {
+	for i := range 12 {
 		log.epoch()
-		a, b := texts(fmt.Sprint(i, "a%d"), rand.IntN(3)), texts(fmt.Sprint(i, "b%d"), rand.IntN(1200))
+		a, b := texts(fmt.Sprint(i, "a%d"), rand.IntN(3)), texts(fmt.Sprint(i, "b%d"), rand.IntN(1000))
 		log.commit(config.Now(), a, nil, b)
 		for _, m := range append(a, b...) {
 			want = append(want, string(m.Payload))
