@@ -136,7 +136,9 @@ func TestQueueEnqueue(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("atomic (-want +got):\n%s", diff)
 	}
-	queue.commit = func(context.Context, *kv.Atomic) (kv.CommitResult, error) { return kv.CommitResult{FailedChecks: []int{1}}, nil }
+	queue.commit = func(context.Context, *kv.Atomic) (kv.CommitResult, error) {
+		return kv.CommitResult{FailedChecks: []int{1}}, nil
+	}
 	w = s.ask("enqueue", `{"messages":[{"payload":"/w8w"}]}`, s.token)
 	if want := `{"ok":false,"failedChecks":[1]}`; w.Code != http.StatusOK || w.Body.String() != want {
 		t.Errorf("got %d %s, want %s", w.Code, w.Body, want)
