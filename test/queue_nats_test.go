@@ -95,7 +95,7 @@ func appendMessage(t *testing.T, log *natslog.Log) {
 	if _, err := log.Append(t.Context(), events.Append{Kind: events.KindEpoch, Data: data}); err != nil {
 		t.Fatal(err)
 	}
-	commits := events.Record{Kind: events.KindCommits, Epoch: 1, Previous: epoch.Hash, Commits: []events.Commit{{
+	commits := events.Record{Kind: events.KindCommits, Epoch: 1, Previous: epoch.Hash, Time: kv.MillisOf(time.Now()), Commits: []events.Commit{{
 		ID: ulid.MustNew(2, nil), Enqueues: []kv.Enqueue{{Payload: []byte{0xff, 0x0f, '0'}, BackoffSchedule: []uint32{}}},
 	}}}
 	if _, err := log.Append(t.Context(), events.Append{Kind: events.KindCommits, Data: commits.Encode(), Last: 1, Epoch: 1}); err != nil {
