@@ -10,7 +10,7 @@ import (
 	"github.com/millpondkv/millpond/kvconnect/datapath"
 )
 
-func (c *connection) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
+func (c *connection) Read(ctx context.Context, ranges []kv.Range, _ Consistency) ([][]kv.Entry, error) {
 	req := &datapath.SnapshotRead{}
 	for _, r := range ranges {
 		req.Ranges = append(req.Ranges, &datapath.ReadRange{
@@ -63,6 +63,7 @@ func readStatus(status datapath.SnapshotReadStatus, disabled bool) *failedTry {
 func decodeEntry(e *datapath.KvEntry) (entry kv.Entry, failed *failedTry) {
 	entry.Key = kv.EncodedKey(e.GetKey())
 	entry.Value = kv.Value{Encoding: kv.Encoding(e.GetEncoding()), Data: e.GetValue()}
+	entry.ExpireAt = kv.Millis(e.GetExpireAtMs())
 	if n := copy(entry.Versionstamp[:], e.GetVersionstamp()); n != len(entry.Versionstamp) || n != len(e.GetVersionstamp()) {
 		return entry, garbledf("the server sent a versionstamp of %d bytes", len(e.GetVersionstamp()))
 	}

@@ -82,7 +82,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{config: c, dir: dir, metrics: newMetrics(c.Registry), databases: map[string]*Database{}, closing: make(chan struct{}), failed: make(chan error, 1)}
+	e := &Engine{config: c, dir: dir, metrics: newMetrics(c.Registry, c.Logger), databases: map[string]*Database{}, closing: make(chan struct{}), failed: make(chan error, 1)}
 	e.clock.wall = c.Now
 	if err := e.start(ctx); err != nil {
 		return nil, errors.Join(err, e.Close(ctx))
@@ -101,7 +101,7 @@ func (e *Engine) start(ctx context.Context) (err error) {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
 	if err := e.nats.Check(); err != nil { // a stream that was not recovered must not be taken for absent, and made anew
-		return fmt.Errorf("recover the logs in %s: %w; %s", e.dir.nats(), err, restore)
+		return fmt.Errorf("recover the logs in %s: %w; %s", e.dir.nats(), err, fromCopy)
 	}
 	names, err := natslog.List(ctx, e.js)
 	if err != nil {
@@ -136,7 +136,7 @@ func (e *Engine) missingLogs() error {
 		}
 		if !known[dir.Name()] {
 			return fmt.Errorf("%s has checkpoints of a database whose log is missing in %s; %s, or delete those checkpoints to go on without it",
-				path, e.dir.nats(), restore)
+				path, e.dir.nats(), fromCopy)
 		}
 	}
 	return err

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/internal/fault"
 	"github.com/millpondkv/millpond/internal/syncfile"
 	"github.com/millpondkv/millpond/kv"
 )
@@ -49,6 +50,7 @@ func (s *Store) Save(ctx context.Context, p *Projection) (events.Chain, error) {
 		return events.Chain{}, fmt.Errorf("create a checkpoint: %w", err)
 	}
 	chain, err := p.WriteCheckpoint(ctx, file, s.database)
+	fault.Point("checkpoint")
 	if err == nil {
 		err = file.Sync()
 	}

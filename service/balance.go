@@ -5,10 +5,7 @@ import (
 	"time"
 )
 
-const (
-	balanceEvery = 10 * time.Second
-	statusWait   = 500 * time.Millisecond // for the answers of the other processes
-)
+const balanceEvery = 10 * time.Second
 
 // balance hands databases over, every now and then until ctx ends, to writers that lead fewer: after a writer was lost and has
 // come back, it would stand by for ever otherwise.

@@ -80,7 +80,7 @@ func TestBalance(t *testing.T) {
 // writersWith runs the writers of a process, as the config says, until the test ends.
 func (r *rig) writersWith(c WritersConfig) *Writers {
 	r.t.Helper()
-	c.Lease, c.Now, c.NewID = time.Second, r.clock, randomID
+	c.AllowUnsafe, c.Lease, c.Now, c.NewID = true, time.Second, r.clock, randomID
 	c.Logger, c.Registry = slog.New(slog.DiscardHandler), prometheus.NewRegistry()
 	w, _ := r.runWriters(c)
 	return w

@@ -58,35 +58,53 @@ var (
 // too late to tell or is not decided. After ErrUnknownOutcome the request can be sent again, as a repeat.
 func (s *Sequencer) Commit(ctx context.Context, r Request) (kv.CommitResult, error) {
 	result, err := s.commit(ctx, r)
+	return result, r.outcome(err)
+}
+
+// outcome is the error for the client of a request.
+func (r *Request) outcome(err error) error {
 	if r.Repeat && (errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrWritesDisabled)) { // this try has changed nothing; an earlier one may have
-		err = errUnknownOutcome
+		return errUnknownOutcome
 	}
-	return result, err
+	return err
 }
 
 func (s *Sequencer) commit(ctx context.Context, r Request) (kv.CommitResult, error) {
-	waiting := &request{id: r.ID, atomic: r.Atomic, repeat: r.Repeat, seen: r.Seen, size: sizeOf(r.Atomic), done: make(chan struct{})}
+	waiting := newRequest(&r)
 	if err := s.enqueue(waiting); err != nil {
 		return kv.CommitResult{}, err
 	}
+	return waiting.wait(ctx)
+}
+
+func newRequest(r *Request) *request {
+	return &request{id: r.ID, atomic: r.Atomic, repeat: r.Repeat, seen: r.Seen, size: sizeOf(r.Atomic), done: make(chan struct{})}
+}
+
+// wait blocks until the request is answered, or gives it up when ctx ends.
+func (r *request) wait(ctx context.Context) (kv.CommitResult, error) {
 	select {
-	case <-waiting.done:
+	case <-r.done:
 	case <-ctx.Done():
-		if waiting.state.Swap(stateGivenUp) == stateWaiting {
+		if r.state.Swap(stateGivenUp) == stateWaiting {
 			return kv.CommitResult{}, errNotDecided
 		}
 		select {
-		case <-waiting.done: // at the same moment
+		case <-r.done: // at the same moment
 		default:
 			return kv.CommitResult{}, errUnknownOutcome
 		}
 	}
-	return waiting.answer.result, waiting.answer.err
+	return r.answer.result, r.answer.err
 }
 
 func (s *Sequencer) enqueue(r *request) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.enqueueLocked(r)
+}
+
+func (s *Sequencer) enqueueLocked(r *request) error {
 	switch {
 	case s.closed:
 		return s.closedError()

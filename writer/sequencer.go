@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/internal/fault"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
 	"github.com/oklog/ulid/v2"
@@ -214,6 +215,7 @@ func (s *Sequencer) step(ctx context.Context) error {
 		s.putBackIndexes(indexes)
 		return s.settle(ctx, g, requests)
 	}
+	fault.Point("answer")
 	s.answer(requests)
 	s.answerIndexes(indexes, s.index(g.now))
 	return nil
