@@ -12,8 +12,8 @@ import (
 	"github.com/millpondkv/millpond/kv"
 )
 
-// Enqueue commits one message, a V8 value, and returns the versionstamp of the commit.
-func (db *DB) Enqueue(ctx context.Context, payload kv.Value, opts EnqueueOptions) (kv.Versionstamp, error) {
+// Enqueue commits one message, as Atomic.Enqueue takes it, and returns the versionstamp of the commit.
+func (db *DB) Enqueue(ctx context.Context, payload any, opts EnqueueOptions) (kv.Versionstamp, error) {
 	return db.Atomic().Enqueue(payload, opts).Commit(ctx)
 }
 
@@ -38,12 +38,25 @@ type queuer interface {
 	logger() *slog.Logger
 }
 
-var errNoQueue = kv.Invalidf("messages cannot be taken out of this database's queue: its server is not Millpond, or not reached by HTTP")
+var errNoQueue = kv.Invalidf("messages cannot be taken out of a queue over NATS yet; open the database with the http URL of a reader. A Backend needs to be a QueueBackend")
+
+// queueOf returns the way to the queue of a database; nil if there is none.
+func queueOf(t transport) queuer {
+	switch t := t.(type) {
+	case *connection:
+		return t
+	case *local:
+		if b, ok := t.backend.(QueueBackend); ok {
+			return localQueue{b.Queue()}
+		}
+	}
+	return nil
+}
 
 // beginQueue starts a call of the database's queue.
 func (db *DB) beginQueue(ctx context.Context) (queuer, context.Context, func(), error) {
-	q, ok := db.transport.(queuer)
-	if !ok {
+	q := queueOf(db.transport)
+	if q == nil {
 		return nil, nil, nil, errNoQueue
 	}
 	ctx, done, err := db.begin(ctx)

@@ -119,7 +119,7 @@ type feeder struct {
 	batch  []*nats.Msg // what the next step copies
 	size   int         // bytes of payloads in batch
 	saved  kv.Position // the position of the stream's cursor
-	made   kv.Millis   // when the stream was made
+	made   kv.Millis   // when the stream was made, by the clock of log time
 }
 
 // begin makes the queue, and finds its cursor.
@@ -130,7 +130,7 @@ func (q *Queue) begin(ctx context.Context, log Source, replicas int, memory bool
 	if err != nil {
 		return nil, err
 	}
-	f := &feeder{q: q, made: kv.MillisOf(stream.CachedInfo().Created)}
+	f := &feeder{q: q, made: q.c.Now() - millis(time.Since(stream.CachedInfo().Created))}
 	m, err := stream.GetLastMsgForSubject(ctx, cursorSubject(q.c.Database))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return f, nil

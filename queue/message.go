@@ -54,7 +54,8 @@ func (m *stored) message(database string, now kv.Millis) *nats.Msg {
 		h.Set(headerDeadline, strconv.FormatInt(int64(m.Deadline), 10))
 	}
 	if m.Deadline > now {
-		h.Set(headerSchedule, "@at "+m.Deadline.Time().Format(time.RFC3339Nano))
+		at := time.Now().Add(m.Deadline.Until(now)) // JetStream has a clock of its own
+		h.Set(headerSchedule, "@at "+at.UTC().Format(time.RFC3339Nano))
 		h.Set(headerScheduleTarget, msg.Subject)
 		msg.Subject = subject(database, "later."+strings.ReplaceAll(m.id, ".", "-"))
 	}
