@@ -156,7 +156,7 @@ func TestFeedersCompete(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("messages (-want +got):\n%.2000s", diff)
 	}
-	more, err := q.Receive(t.Context(), 100, 2*ackWait)
+	more, err := q.Receive(t.Context(), 100, ackWait+ackWait/4)
 	if err != nil || len(more) > 0 {
 		t.Errorf("%d messages more, %v", len(more), err)
 	}
@@ -291,4 +291,50 @@ func (r *recorder) await(t *testing.T, text string) {
 		defer r.mu.Unlock()
 		return strings.Contains(r.text.String(), text)
 	})
+}
+
+// The cursor moves over records without messages too, so that a start does not read them all again.
+func TestCursorMoves(t *testing.T) {
+	q, js, config := newQueue(t)
+	log := &source{t: t}
+	log.epoch()
+	feed(t, q, log)
+	cursor := func() uint64 {
+		stream, err := js.Stream(t.Context(), "millpond-queue_orders")
+		if err != nil {
+			return 0
+		}
+		m, err := stream.GetLastMsgForSubject(t.Context(), "millpond.orders.queue.cursor")
+		if err != nil {
+			return 0
+		}
+		return m.Sequence
+	}
+	r := &rig{t: t}
+	r.await("the cursor is behind the epoch", func() bool { return cursor() > 0 })
+	before := cursor()
+	log.commit(config.Now(), nil)
+	r.await("the cursor has moved", func() bool { return cursor() > before })
+}
+
+// A batch without an end is forgotten: a feeder that is killed in the middle of a step leaves nothing.
+func TestHalfAStep(t *testing.T) {
+	q, _, config := newQueue(t)
+	log := &source{t: t}
+	log.epoch()
+	log.commit(config.Now(), texts("first %d", 1))
+	feed(t, q, log)
+	take(t, q, 1)
+	half := nats.NewMsg("millpond.orders.queue.ready")
+	half.Header = nats.Header{"Millpond-Id": {"half"}, "Nats-Batch-Id": {"half"}, "Nats-Batch-Sequence": {"1"}}
+	if err := config.Conn.PublishMsg(half); err != nil {
+		t.Fatal(err)
+	}
+	log.commit(config.Now(), texts("second %d", 1))
+	if got := take(t, q, 1); got[0] != string(payload("second 0")) {
+		t.Errorf("got %q, want the second", got)
+	}
+	if more, err := q.Receive(t.Context(), 1, ackWait); len(more) > 0 || err != nil {
+		t.Errorf("got %v, %v; want nothing more", more, err)
+	}
 }
