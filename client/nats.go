@@ -32,6 +32,7 @@ const (
 	readLanes         = 4                      // messages with reads in flight, so that a large answer does not hold up all others
 	spareLanes        = 4                      // while messages are late: their answers may be lost
 	lanePatience      = 200 * time.Millisecond // ten times what a record takes
+	mostCommits       = 1 << 10                // in one message: there is 1 KB for the reply to each
 	mostCommitBytes   = 700 << 10              // of the commits in one message: somewhat less than a record holds
 )
 
@@ -132,7 +133,8 @@ func newNATSTransport(conn *nats.Conn, database string, o options) *natsTranspor
 	}
 	t.closed, t.close = context.WithCancel(context.Background())
 	t.commits = &batch.Batcher[[]byte, kv.CommitResult]{
-		Send: t.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: wire.MaxRequests,
+		Send: t.sendCommits, Size: func(member *[]byte) int { return len(*member) },
+		Most: min(mostCommitBytes, int(conn.MaxPayload())*3/4), Count: mostCommits,
 		Lanes: commitLanes, Patience: lanePatience, Spare: spareLanes,
 	}
 	for c := range t.reads {
@@ -201,8 +203,8 @@ var errNotSent = errors.New("nobody listens")
 // whole takes a message that is the answer.
 func whole(data []byte) (answer []byte, complete bool, err error) { return data, true, nil }
 
-// ask sends a message and returns what take makes of those that come as its answer. It blocks until ctx ends at most. The error is errNotSent
-// if the message has certainly reached nobody.
+// ask sends a message and returns what take makes of those that come as its answer. It blocks until ctx ends at most. The error is
+// errNotSent if the message has certainly reached nobody.
 func (t *natsTransport) ask(ctx context.Context, subject string, data []byte, take func([]byte) ([]byte, bool, error)) ([]byte, error) {
 	type result struct {
 		answer []byte

@@ -67,6 +67,7 @@ func (d *Database) askCommit(ctx context.Context, request *wire.CommitRequest) (
 
 // The bounds of the commits that a reader sends to the leader.
 const (
+	mostCommits     = 1 << 10   // in one message: there is 1 KB for the reply to each
 	mostCommitBytes = 700 << 10 // in one message: somewhat less than a record holds
 	commitLanes     = 1         // messages in flight: the leader has one record in flight, and more in it are faster
 	spareLanes      = 4         // while messages are late: their answers may be lost

@@ -62,7 +62,7 @@ func openDatabase(ctx context.Context, conns *near.Pool, js jetstream.JetStream,
 	d.indexer = &indexer{ask: d.askIndex}
 	d.queue = d.openQueue(conns.Main(), js)
 	d.commits = &batch.Batcher[[]byte, kv.CommitResult]{
-		Send: d.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: wire.MaxRequests,
+		Send: d.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: mostCommits,
 		Lanes: commitLanes, Patience: lanePatience, Spare: spareLanes,
 	}
 	d.reached(max(end, p.Chain().Applied))

@@ -224,6 +224,9 @@ func TestNATSClient(t *testing.T) {
 		t.Cleanup(func() { p.end(syscall.SIGTERM) })
 		p.await(startWait)
 	}
+	if _, err := client.Open(t.Context(), strings.Replace(url("client"), n.passwords["client"], "wrong", 1)+"/orders"); !errors.Is(err, kv.ErrUnauthorized) {
+		t.Errorf("with a wrong password: %v; want ErrUnauthorized", err)
+	}
 	var warned logBuffer
 	db, err := client.Open(t.Context(), url("client")+"/orders", client.WithLogger(slog.New(slog.NewTextHandler(&warned, &slog.HandlerOptions{Level: slog.LevelWarn}))))
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,8 +102,9 @@ func TestParallel(t *testing.T) {
 
 // Checks, watches, expiry by the clock that was given, and data that is the caller's own.
 func TestDB(t *testing.T) {
-	now := time.Now()
-	db := clienttest.New(t, embedded.WithClock(func() time.Time { return now }))
+	began, ahead := time.Now(), atomic.Int64{}
+	now := func() time.Time { return began.Add(time.Duration(ahead.Load())) }
+	db := clienttest.New(t, embedded.WithClock(now))
 	set(t, db, kv.Key{"k"}, "first")
 	_, err := db.Atomic().Check(client.Absent(kv.Key{"k"})).Set(kv.Key{"k"}, client.Bytes([]byte("second"))).Commit(t.Context())
 	if failed := (*client.CheckError)(nil); !errors.As(err, &failed) || len(failed.Keys) != 1 {
@@ -130,10 +132,10 @@ func TestDB(t *testing.T) {
 	if shown[0] != "first" || shown[1] != "third" {
 		t.Errorf("the watch has shown %q", shown)
 	}
-	if _, err := db.Set(t.Context(), kv.Key{"brief"}, client.Bytes(nil), client.ExpireAt(now.Add(time.Hour))); err != nil {
+	if _, err := db.Set(t.Context(), kv.Key{"brief"}, client.Bytes(nil), client.ExpireAt(now().Add(time.Hour))); err != nil {
 		t.Fatal(err)
 	}
-	now = now.Add(time.Hour)
+	ahead.Store(int64(time.Hour))
 	if e, err := db.Get(t.Context(), kv.Key{"brief"}); err != nil || e.Exists() {
 		t.Errorf("got %v, %v; want it expired", e, err)
 	}

@@ -119,18 +119,19 @@ func (b *Batcher[Q, A]) launch() {
 // allowed returns how many flights there may be now. The caller holds the lock.
 func (b *Batcher[Q, A]) allowed() int { return b.Lanes + min(max(b.late, 0), b.Spare) }
 
-// gather lets goroutines run that are ready to, for as long as that brings more questions: those that were woken together, by
-// the answer to what they had asked together, leave together again. It does not wait for anybody.
+// gather lets goroutines run that are ready to, for as long as each round brings an eighth more questions: those that were woken
+// together, by the answer to what they had asked together, leave together again. It does not wait for anybody, and a steady
+// stream of questions does not hold it up.
 func (b *Batcher[Q, A]) gather() {
-	for before := -1; ; {
+	for before := 0; ; {
+		runtime.Gosched()
 		b.mu.Lock()
 		n := len(b.waiting)
 		b.mu.Unlock()
-		if n == before || n >= b.Count {
+		if n >= b.Count || n-before <= before/8 {
 			return
 		}
 		before = n
-		runtime.Gosched()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -205,15 +206,16 @@ func TestResume(t *testing.T) {
 
 // cut breaks the connection at the n-th atomic write and at all that follow, the first time after it was done if done is set.
 func (r *rig) cut(n int, done bool) {
-	writes := 0
+	var writes atomic.Int64
 	r.server.Intercept(func(w http.ResponseWriter, req *http.Request) bool {
 		if !strings.HasSuffix(req.URL.Path, "/atomic_write") {
 			return false
 		}
-		if writes++; writes < n {
+		at := int(writes.Add(1))
+		if at < n {
 			return false
 		}
-		if writes == n && done {
+		if at == n && done {
 			r.server.Serve(discard{}, req)
 		}
 		panic(http.ErrAbortHandler)

@@ -125,7 +125,9 @@ func TestParts(t *testing.T) {
 			}
 		}
 	})
-	for name, data := range map[string][]byte{"empty": nil, "no numbers": begin(kindReadReplies, 0), "beyond the last": append(begin(kindReadReplies, 4), 0, 1, 0, 1)} {
+	for name, data := range map[string][]byte{
+		"empty": nil, "no numbers": begin(kindReadReplies, 0), "beyond the last": append(begin(kindReadReplies, 4), 0, 1, 0, 1),
+	} {
 		if _, _, err := new(Parts).Add(data); !errors.Is(err, kv.ErrInvalid) {
 			t.Errorf("%s: %v; want ErrInvalid", name, err)
 		}

@@ -147,7 +147,8 @@ func (c *benchedCluster) await() error {
 
 func (c *benchedCluster) measure(ctx context.Context, out io.Writer) error {
 	url := "nats://" + strings.ReplaceAll(strings.Join(c.servers, ","), "nats://", "") + "/default"
-	fmt.Fprintf(out, "\nA cluster on this machine: three NATS servers that sync always, a writer and a reader; a Go client over NATS, values of %d bytes\n\n", valueSize)
+	fmt.Fprintf(out, "\nA cluster on this machine: three NATS servers that sync always, a writer and a reader; a Go client over NATS,\n"+
+		"values of %d bytes\n\n", valueSize)
 	t := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "\tper second\twanted\tp50\twanted\tp99\t\n")
 	var records logged
@@ -171,7 +172,8 @@ func (c *benchedCluster) measure(ctx context.Context, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(t, row.name+"\t%d\t%s\t%.3f ms\t%s\t%.3f ms\t\n", row.callers, r.PerSecond, row.wanted, millis(r.P50), row.wantedMedian, millis(r.P99))
+		fmt.Fprintf(t, row.name+"\t%d\t%s\t%.3f ms\t%s\t%.3f ms\t\n",
+			row.callers, r.PerSecond, row.wanted, millis(r.P50), row.wantedMedian, millis(r.P99))
 		after, err := c.logged()
 		if err != nil {
 			return err
@@ -205,7 +207,8 @@ func (c *benchedCluster) measureStart(ctx context.Context, out io.Writer, url st
 	if err := waitReady(c.members[len(c.members)-1].ready); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "a reader that starts on a log of %.0f commits is ready after %v; wanted under 5s\n", at.commits, time.Since(began).Round(10*time.Millisecond))
+	fmt.Fprintf(out, "a reader that starts on a log of %.0f commits is ready after %v; wanted under 5s\n",
+		at.commits, time.Since(began).Round(10*time.Millisecond))
 	return nil
 }
 

@@ -125,6 +125,7 @@ func (c *cluster) watchLeader() (since func() time.Time, stop func()) {
 // judge reports what is wrong with all that was seen so far, and ends the test if anything is. The clients rest meanwhile.
 func (c *cluster) judge(name string) {
 	c.t.Helper()
+	c.soundProcesses()
 	c.sameOnEveryServer()
 	h, found := c.findings()
 	for range found {
@@ -138,6 +139,22 @@ func (c *cluster) judge(name string) {
 		c.t.Errorf("after %s: %.2000s", name, violation)
 	}
 	c.t.Fatalf("after %s: %d violations; see %s", name, len(found), c.dir)
+}
+
+// soundProcesses finds processes that have ended by themselves, and what Go's runtime says of those that are wrong.
+func (c *cluster) soundProcesses() {
+	for _, p := range c.all() {
+		if !p.running() {
+			c.violate("%s has ended by itself: %s", p.name, p.tail())
+		}
+	}
+	for _, p := range append(c.others(c.writers, nil), c.readers...) {
+		for _, trouble := range []string{"DATA RACE", "panic: ", "fatal error: "} {
+			if p.says(trouble) {
+				c.violate("%s says %s; see %s", p.name, trouble, p.log)
+			}
+		}
+	}
 }
 
 // findings holds all that was seen to the logs.
