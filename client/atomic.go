@@ -105,7 +105,7 @@ func (a *Atomic) mutate(key kv.Key, m kv.Mutation) *Atomic {
 // EnqueueOptions says when a message is delivered and what happens if it cannot be. The zero value delivers at once.
 type EnqueueOptions struct {
 	Delay             time.Duration
-	Backoff           []time.Duration // the pause before each further attempt; nil: the server's default
+	Backoff           []time.Duration // the pause before each further attempt; nil: the server's default; empty: there is one attempt
 	KeysIfUndelivered []kv.Key        // are set to the payload after the last attempt
 }
 
@@ -118,8 +118,16 @@ func (a *Atomic) Enqueue(payload any, opts EnqueueOptions) *Atomic {
 		a.fail(kv.Invalidf("enqueue %d: the payload is %s; it must be V8", index, value.Encoding))
 	}
 	e := kv.Enqueue{Payload: value.Data}
-	if opts.Delay > 0 {
+	switch {
+	case opts.Delay < 0:
+		a.fail(kv.Invalidf("enqueue %d: Delay must be >= 0", index))
+	case opts.Delay > kv.MaxQueueDelay*time.Millisecond:
+		a.fail(kv.Invalidf("enqueue %d: Delay cannot be greater than 30 days: received %v", index, opts.Delay))
+	case opts.Delay > 0:
 		e.Deadline = kv.MillisOf(a.db.now().Add(opts.Delay))
+	}
+	if opts.Backoff != nil {
+		e.BackoffSchedule = make([]uint32, 0, len(opts.Backoff))
 	}
 	for _, pause := range opts.Backoff {
 		if pause < 0 || pause > kv.MaxBackoff*time.Millisecond {

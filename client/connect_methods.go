@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/millpondkv/millpond/kv"
@@ -134,7 +135,14 @@ func encodeAtomic(a *kv.Atomic) *datapath.AtomicWrite {
 		for _, key := range e.KeysIfUndelivered {
 			enqueue.KeysIfUndelivered = append(enqueue.KeysIfUndelivered, []byte(key))
 		}
+		if e.BackoffSchedule != nil && len(e.BackoffSchedule) == 0 {
+			enqueue.ProtoReflect().SetUnknown(emptyBackoff)
+		}
 		out.Enqueues = append(out.Enqueues, enqueue)
 	}
 	return out
 }
+
+// emptyBackoff is the field of an empty schedule, which protobuf leaves out: a message without the field has the default
+// schedule. Millpond takes it for no retries; other servers see no difference.
+var emptyBackoff = protowire.AppendBytes(protowire.AppendTag(nil, 4, protowire.BytesType), nil)

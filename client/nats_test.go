@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
@@ -502,10 +503,32 @@ func TestNATSWatchSilence(t *testing.T) {
 	}
 }
 
+// awaitFeeder returns once a message is in the queue of the database.
+func (r *natsRig) awaitFeeder(db *DB) {
+	r.t.Helper()
+	if _, err := db.Atomic().Enqueue("x", EnqueueOptions{}).Commit(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+	js, err := jetstream.New(r.dial())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	const cursorAndMessage = 2
+	for deadline := time.Now().Add(30 * time.Second); ; <-time.After(10 * time.Millisecond) {
+		stream, err := js.Stream(r.t.Context(), "millpond-queue_default")
+		if err == nil && stream.CachedInfo().State.Msgs == cursorAndMessage {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatalf("the message does not come into the queue: %v", err)
+		}
+	}
+}
+
 // After Close nothing is left of a database that was read, written and watched.
 func TestNATSCloseLeavesNothing(t *testing.T) {
 	other, r := startNATS(t)
-	mustSet(t, other, kv.Key{"a"}, "y") // once a writer leads, it starts nothing more
+	r.awaitFeeder(other) // once a writer leads and feeds the queue, it starts nothing more
 	before := goleak.IgnoreCurrent()
 	db, err := Open(t.Context(), r.url)
 	if err != nil {

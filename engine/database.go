@@ -14,6 +14,7 @@ import (
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
+	"github.com/millpondkv/millpond/queue"
 	"github.com/millpondkv/millpond/writer"
 	"github.com/oklog/ulid/v2"
 )
@@ -31,10 +32,11 @@ type Database struct {
 	projection *projection.Projection
 	sequencer  *writer.Sequencer
 	keeper     *projection.Checkpointer // belongs to its own goroutine, and to close after that
+	queue      *queue.Queue
 
 	stopWork context.CancelFunc
 	led      chan struct{}  // closed when the sequencer has ended
-	work     sync.WaitGroup // the sequencer, and the checkpointer
+	work     sync.WaitGroup // the sequencer, the checkpointer and the queue's feeder
 }
 
 func newDatabase(e *Engine, name string) *Database { return &Database{engine: e, name: name} }
@@ -156,6 +158,7 @@ func (d *Database) start() {
 			d.engine.config.Logger.Error("the database takes no writes any more", "database", d.name, "error", err)
 		}
 	})
+	d.startQueue(ctx)
 	d.work.Go(func() { d.keeper.Run(ctx) })
 }
 

@@ -43,6 +43,9 @@ type Config struct {
 	// A checkpoint is taken when the log has grown by so many bytes since the last one. 0 means 64 MiB. Less makes a
 	// restart after a crash faster and writes more.
 	CheckpointBytes int64
+
+	// AckWait is how long a listener of a queue may say nothing of a message before another one gets it. 0 means 10 s.
+	AckWait time.Duration
 }
 
 const defaultCheckpointBytes = 64 << 20

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"github.com/millpondkv/millpond/internal/measure"
+	"github.com/millpondkv/millpond/queue"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -12,6 +13,7 @@ type metrics struct {
 	sequencers  *measure.Sequencers
 	projections *measure.Projections
 	foreign     *measure.Foreign
+	queues      *queue.Metrics
 }
 
 func newMetrics(registry prometheus.Registerer, log *slog.Logger) *metrics {
@@ -20,6 +22,6 @@ func newMetrics(registry prometheus.Registerer, log *slog.Logger) *metrics {
 	}
 	return &metrics{
 		sequencers: measure.NewSequencers(registry), projections: measure.NewProjections(registry, false),
-		foreign: measure.NewForeign(registry, log),
+		foreign: measure.NewForeign(registry, log), queues: queue.NewMetrics(registry),
 	}
 }

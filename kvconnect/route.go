@@ -10,7 +10,7 @@ import (
 // DefaultDatabase is the name of the database at the root of the server.
 const DefaultDatabase = "default"
 
-// Endpoint is one of the protocol's four, or EndpointNone for a request that meant none of them.
+// Endpoint is one of the protocol's four, one of the queue's, or EndpointNone for a request that meant none of them.
 type Endpoint string
 
 const (
@@ -56,6 +56,9 @@ func parseRoute(path string) (route, error) {
 	case "":
 		return route{database: name, endpoint: EndpointMetadata}, nil
 	case EndpointSnapshotRead, EndpointAtomicWrite, EndpointWatch:
+		return route{database: name, endpoint: e}, nil
+	case EndpointQueueEnqueue, EndpointQueueReceive, EndpointQueueAck, EndpointQueueNack, EndpointQueueExtend,
+		EndpointQueueStats, EndpointQueuePeek, EndpointQueueRetry:
 		return route{database: name, endpoint: e}, nil
 	}
 	return none, failure(http.StatusNotFound,

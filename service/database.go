@@ -16,8 +16,10 @@ import (
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
 	"github.com/millpondkv/millpond/projection"
+	"github.com/millpondkv/millpond/queue"
 	"github.com/millpondkv/millpond/service/wire"
 	"github.com/millpondkv/millpond/writer"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/oklog/ulid/v2"
 )
 
@@ -33,6 +35,7 @@ type Database struct {
 	newID      func() ulid.ULID
 	now        func() kv.Millis
 	logger     *slog.Logger
+	queue      *queue.Queue
 
 	end   atomic.Uint64   // the highest position of the log that this process has heard of
 	whole context.Context // ends, with the reason as its cause, when the log turns out to be damaged
@@ -44,7 +47,7 @@ type Database struct {
 
 // openDatabase follows the log from where the keeper's projection is, and does not wait until it has caught up. The projection is
 // the database's to close, and is closed if this fails.
-func openDatabase(ctx context.Context, conns *near.Pool, log *natslog.Log, keeper *projection.Checkpointer, c Config) (*Database, error) {
+func openDatabase(ctx context.Context, conns *near.Pool, js jetstream.JetStream, log *natslog.Log, keeper *projection.Checkpointer, c Config) (*Database, error) {
 	p := keeper.Projection()
 	_, end, err := log.Bounds(ctx)
 	if err != nil {
@@ -57,6 +60,7 @@ func openDatabase(ctx context.Context, conns *near.Pool, log *natslog.Log, keepe
 	}
 	d.whole, d.broke = context.WithCancelCause(context.Background())
 	d.indexer = &indexer{ask: d.askIndex}
+	d.queue = d.openQueue(conns.Main(), js)
 	d.commits = &batch.Batcher[[]byte, kv.CommitResult]{
 		Send: d.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: mostCommits,
 		Lanes: commitLanes, Patience: lanePatience, Spare: spareLanes,

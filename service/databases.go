@@ -263,7 +263,7 @@ func (s *Databases) open(ctx context.Context, p *place, name string, create bool
 	}
 	keeper := p.loaded.keeper
 	p.loaded = nil
-	d, err := openDatabase(ctx, s.conns, log, keeper, s.config)
+	d, err := openDatabase(ctx, s.conns, s.js, log, keeper, s.config)
 	if err != nil {
 		return nil, err
 	}

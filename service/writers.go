@@ -16,6 +16,7 @@ import (
 	"github.com/millpondkv/millpond/internal/measure"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
+	"github.com/millpondkv/millpond/queue"
 	"github.com/millpondkv/millpond/service/wire"
 	"github.com/millpondkv/millpond/writer"
 	"github.com/nats-io/nats.go"
@@ -48,6 +49,7 @@ type Writers struct {
 	config  WritersConfig
 	metrics *writerMetrics
 	foreign *measure.Foreign
+	queues  *queue.Metrics
 	leading atomic.Int64 // databases
 
 	mu     sync.Mutex
@@ -85,6 +87,7 @@ func NewWriters(conn *nats.Conn, c WritersConfig) (*Writers, error) {
 		conn: conn, js: js, config: c, foreign: measure.NewForeign(c.Registry, c.Logger),
 		known: map[string]*standing{}, said: map[string]string{},
 	}
+	w.queues = queue.NewMetrics(c.Registry)
 	w.metrics = newWriterMetrics(c.Registry, func() float64 { return float64(w.leading.Load()) })
 	return w, nil
 }
@@ -238,6 +241,7 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 		w.metrics.takeovers.WithLabelValues(name).Inc()
 		w.leads(s, 1)
 		defer w.leads(s, -1)
+		defer w.feedQueue(reign, log)()
 		err := Reign{
 			Database: name, Writer: q.Writer(), Leader: q, Chain: p.Chain, Now: w.config.Now, Process: w.config.Process, Lease: w.config.Lease,
 			Refused: w.metrics.refused.WithLabelValues(name).Inc, Logger: logger,

@@ -93,6 +93,8 @@ func (e *Engine) Close() error { return e.close() }
 // backend is a database of the engine, as package client wants it.
 type backend struct{ *engine.Database }
 
+func (b backend) Queue() client.BackendQueue { return b.Database.Queue() }
+
 func (b backend) Watch(keys []kv.EncodedKey) client.BackendWatch { return b.Database.Watch(keys) }
 
 // Close does nothing: the database goes on with its engine.

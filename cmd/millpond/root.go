@@ -45,7 +45,7 @@ Data goes to stdout, everything else to stderr. Exit codes:
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(newServeCommand(), newGetCommand(), newSetCommand(), newDelCommand(), newListCommand(), newWatchCommand(),
-		newStatusCommand(), newVerifyCommand())
+		newQueueCommand(), newStatusCommand(), newVerifyCommand())
 	root.AddCommand(newExportCommand(), newImportCommand(), newContextCommand(), newManCommand(), newDumpLogCommand(), newDBCommand())
 	return root
 }
