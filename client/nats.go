@@ -94,9 +94,9 @@ func connectNATS(ctx context.Context, rawURL string, o options) (transport, erro
 	conn, err := nats.Connect(servers, append(natsOptions(o.logger), o.nats...)...)
 	switch {
 	case errors.Is(err, nats.ErrAuthorization):
-		return nil, &failure{kind: kv.ErrUnauthorized, message: "NATS refuses the connection", cause: err}
+		return nil, &failure{kind: kv.ErrUnauthorized, message: "NATS refuses the connection; check the user and password of the URL, or the credentials", cause: err}
 	case err != nil:
-		return nil, &failure{kind: kv.ErrUnavailable, message: "no connection to NATS", cause: err}
+		return nil, &failure{kind: kv.ErrUnavailable, message: "none of the NATS servers of the URL can be reached; check their addresses, and that they run", cause: err}
 	}
 	t := newNATSTransport(conn, database, o)
 	lost := conn.DisconnectErrHandler()

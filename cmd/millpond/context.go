@@ -157,10 +157,13 @@ type contextView struct {
 	Settings map[string]string `json:"settings"`
 }
 
+// masked finds the password, or token, of a URL.
+var masked = regexp.MustCompile(`(://(?:[^/@,:]*:)?)[^/@,:]+@`)
+
 func showSettings(settings map[string]string) string {
 	var texts []string
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		texts = append(texts, name+"="+settings[name])
+		texts = append(texts, name+"="+masked.ReplaceAllString(settings[name], "${1}xxxxx@"))
 	}
 	return strings.Join(texts, " ")
 }

@@ -57,8 +57,20 @@ func openFile(name string, stdin io.Reader) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(stdin), nil
 	}
-	return os.Open(name)
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	begin := make([]byte, len(sqliteMagic))
+	if n, _ := file.ReadAt(begin, 0); string(begin[:n]) == sqliteMagic {
+		file.Close()
+		return nil, usagef("%s is an SQLite database; use: millpond import sqlite %[1]s", name)
+	}
+	return file, nil
 }
+
+// sqliteMagic is how every SQLite database begins (sqlite.org/fileformat.html).
+const sqliteMagic = "SQLite format 3\x00"
 
 func newImportSQLiteCommand() *cobra.Command {
 	cmd := &cobra.Command{

@@ -21,11 +21,15 @@ type natsConnection struct {
 func bindNATS(cmd *cobra.Command) *natsConnection {
 	c := &natsConnection{}
 	c.loader = config.Bind(cmd.Flags(), &c.NATS)
+	bindContext(cmd)
 	return c
 }
 
 // do connects and calls f. The context ends with an interrupt.
 func (c *natsConnection) do(cmd *cobra.Command, f func(context.Context, *nats.Conn) error) error {
+	if err := useContext(cmd, c.loader, "nats"); err != nil {
+		return err
+	}
 	if err := c.loader.Load(os.LookupEnv); err != nil {
 		return &usageError{err}
 	}

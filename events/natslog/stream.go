@@ -43,10 +43,16 @@ func Create(ctx context.Context, js jetstream.JetStream, database string, c Conf
 	}
 	_, err = js.CreateStream(ctx, streamConfig(database, c))
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody else was faster
+		var refused *jetstream.APIError
+		if errors.As(err, &refused) && refused.ErrorCode == noSuitablePeers {
+			err = fmt.Errorf("%w: %d copies need as many NATS servers that have JetStream and answer", err, max(c.Replicas, 1))
+		}
 		return nil, fmt.Errorf("create the log of %q: %w", database, err)
 	}
 	return openMade(ctx, js, database)
 }
+
+const noSuitablePeers = 10005 // JetStream's code (nats-server errors.json)
 
 const (
 	madeWithin = 5 * time.Second // by whoever else makes a stream

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -101,7 +102,7 @@ func health(ctx context.Context, addr string, out io.Writer) error {
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<10))
 	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("not ready: %s", text)
+		err = fmt.Errorf("not ready: %s", bytes.TrimSpace(text))
 	}
 	if err != nil {
 		return err

@@ -60,10 +60,17 @@ func (c NATS) options(name string) ([]nats.Option, error) {
 	return options, nil
 }
 
+var natsSchemes = map[string]bool{"nats": true, "tls": true, "ws": true, "wss": true}
+
 // check refuses settings that cannot work, whatever the servers say.
 func (c NATS) check() error {
 	if len(c.Servers) == 0 {
 		return errors.New("--nats names no server; give the URLs of the NATS servers, like nats://a:4222,nats://b:4222")
+	}
+	for _, text := range c.Servers {
+		if u, err := url.Parse(text); strings.Contains(text, "://") && (err != nil || !natsSchemes[u.Scheme]) {
+			return errors.New("--nats: the URL of a NATS server begins with nats:// or tls://, like nats://a:4222")
+		}
 	}
 	for _, text := range c.Monitor {
 		if u, err := url.Parse(text); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
