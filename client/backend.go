@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/millpondkv/millpond/kv"
@@ -42,8 +43,8 @@ type local struct {
 	now     func() time.Time
 }
 
-func (l *local) Read(ctx context.Context, ranges []kv.Range, _ Consistency) ([][]kv.Entry, error) {
-	if err := kv.ValidateRanges(ranges); err != nil {
+func (l *local) Read(ctx context.Context, ranges []kv.Range, _ freshness) ([][]kv.Entry, error) {
+	if err := kv.ValidateBounds(ranges, math.MaxInt); err != nil {
 		return nil, err
 	}
 	results, err := l.backend.Read(ctx, ranges)
@@ -55,6 +56,10 @@ func (l *local) Read(ctx context.Context, ranges []kv.Range, _ Consistency) ([][
 	}
 	return results, nil
 }
+
+func (l *local) Together(ranges []kv.Range) int { return len(ranges) }
+
+func (l *local) Bare() bool { return true }
 
 // own gives the entries data of their own: the caller's to change.
 func own(entries []kv.Entry) {
@@ -86,7 +91,7 @@ func (l *local) Commit(ctx context.Context, a *kv.Atomic) (kv.Versionstamp, erro
 	return result.Versionstamp, nil
 }
 
-func (l *local) Watch(ctx context.Context, keys []kv.EncodedKey) iter.Seq2[[]kv.Entry, error] {
+func (l *local) Watch(ctx context.Context, keys []kv.EncodedKey, _ freshness) iter.Seq2[[]kv.Entry, error] {
 	return func(yield func([]kv.Entry, error) bool) {
 		if err := kv.ValidateWatch(keys); err != nil {
 			yield(nil, err)

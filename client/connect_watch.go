@@ -17,7 +17,7 @@ import (
 
 var errSilent = errors.New("the server sent nothing for too long")
 
-func (c *connection) Watch(ctx context.Context, keys []kv.EncodedKey) iter.Seq2[[]kv.Entry, error] {
+func (c *connection) Watch(ctx context.Context, keys []kv.EncodedKey, _ freshness) iter.Seq2[[]kv.Entry, error] {
 	return func(yield func([]kv.Entry, error) bool) {
 		w := &watch{c: c, keys: keys, yield: yield}
 		if err := w.run(ctx); err != nil {

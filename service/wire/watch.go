@@ -23,6 +23,9 @@ func (w *Watch) Encode() []byte {
 	return b
 }
 
+// mostItems bounds the keys of a watch that are decoded, to be told that there are too many.
+const mostItems = 1000
+
 // DecodeWatch reads the message. The keys need not be valid.
 func DecodeWatch(data []byte) (*Watch, error) {
 	d, err := decode(data, kindWatch)
