@@ -26,6 +26,13 @@ func (c *connection) Watch(ctx context.Context, keys []kv.EncodedKey, _ freshnes
 	}
 }
 
+// Feed is for the other transports: KV Connect has no request for it.
+func (c *connection) Feed(context.Context, kv.Feed) iter.Seq2[kv.Changes, error] {
+	return func(yield func(kv.Changes, error) bool) {
+		yield(kv.Changes{}, kv.Invalidf("changes and watches by prefix need a nats:// URL or an embedded database: KV Connect has no request for them"))
+	}
+}
+
 // watch is one loop over a Watch, with one connection after the other.
 type watch struct {
 	c     *connection

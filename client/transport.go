@@ -32,6 +32,11 @@ type transport interface {
 	// position counts.
 	Watch(ctx context.Context, keys []kv.EncodedKey, f freshness) iter.Seq2[[]kv.Entry, error]
 
+	// Feed yields the log's pieces behind a place, whole commits in their order, none left out and none twice. The first piece comes
+	// at once, without commits, and says where the feed begins. It goes on by itself after a lost connection. An error ends it: the
+	// context's, or one that will not go away.
+	Feed(ctx context.Context, f kv.Feed) iter.Seq2[kv.Changes, error]
+
 	// Close frees what the transport holds. No call is in flight any more.
 	Close()
 }
