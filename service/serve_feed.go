@@ -121,11 +121,12 @@ func (s *servedFeed) gather(ctx context.Context) error {
 		}
 		quiet, cancel := context.WithDeadline(ctx, s.sent.Add(wait))
 		changes, err := s.feed.Next(quiet)
+		over := quiet.Err() != nil
 		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err != nil && quiet.Err() != nil:
+		case err != nil && over:
 			return nil
 		case err != nil:
 			return err
