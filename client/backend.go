@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/millpondkv/millpond/kv"
@@ -21,7 +22,10 @@ type Backend interface {
 	// Watch returns a watch of the keys. It is used by one goroutine.
 	Watch(keys []kv.EncodedKey) BackendWatch
 
-	// Close is called once, when no call is in flight any more and all watches are closed.
+	// Feed returns a feed, whose range is valid. It is used by one goroutine. The errors are those of BackendFeed.
+	Feed(f kv.Feed) (BackendFeed, error)
+
+	// Close is called once, when no call is in flight any more and all watches and feeds are closed.
 	Close()
 }
 
@@ -30,6 +34,15 @@ type BackendWatch interface {
 	// Next blocks until one of the keys may have changed since the last call, the first time not at all, and returns the entries of
 	// all keys in their order, from one snapshot.
 	Next(ctx context.Context) ([]kv.Entry, error)
+	Close()
+}
+
+// BackendFeed is a running feed.
+type BackendFeed interface {
+	// Next blocks until there are changes: whole commits in their order, none left out and none twice, which reads see from now on.
+	// The first time it returns at once, without commits, where the feed begins. It fails with kv.ErrGone, with kv.ErrInvalid if
+	// After names no commit, with kv.ErrUnavailable, or when ctx ends.
+	Next(ctx context.Context) (kv.Changes, error)
 	Close()
 }
 
@@ -42,8 +55,8 @@ type local struct {
 	now     func() time.Time
 }
 
-func (l *local) Read(ctx context.Context, ranges []kv.Range, _ Consistency) ([][]kv.Entry, error) {
-	if err := kv.ValidateRanges(ranges); err != nil {
+func (l *local) Read(ctx context.Context, ranges []kv.Range, _ freshness) ([][]kv.Entry, error) {
+	if err := kv.ValidateBounds(ranges, math.MaxInt); err != nil {
 		return nil, err
 	}
 	results, err := l.backend.Read(ctx, ranges)
@@ -55,6 +68,10 @@ func (l *local) Read(ctx context.Context, ranges []kv.Range, _ Consistency) ([][
 	}
 	return results, nil
 }
+
+func (l *local) Together(ranges []kv.Range) int { return len(ranges) }
+
+func (l *local) Bare() bool { return true }
 
 // own gives the entries data of their own: the caller's to change.
 func own(entries []kv.Entry) {
@@ -86,7 +103,7 @@ func (l *local) Commit(ctx context.Context, a *kv.Atomic) (kv.Versionstamp, erro
 	return result.Versionstamp, nil
 }
 
-func (l *local) Watch(ctx context.Context, keys []kv.EncodedKey) iter.Seq2[[]kv.Entry, error] {
+func (l *local) Watch(ctx context.Context, keys []kv.EncodedKey, _ freshness) iter.Seq2[[]kv.Entry, error] {
 	return func(yield func([]kv.Entry, error) bool) {
 		if err := kv.ValidateWatch(keys); err != nil {
 			yield(nil, err)
@@ -102,6 +119,30 @@ func (l *local) Watch(ctx context.Context, keys []kv.EncodedKey) iter.Seq2[[]kv.
 			}
 			own(entries)
 			if !yield(entries, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (l *local) Feed(ctx context.Context, f kv.Feed) iter.Seq2[kv.Changes, error] {
+	return func(yield func(kv.Changes, error) bool) {
+		feed, err := l.backend.Feed(f)
+		if err != nil {
+			yield(kv.Changes{}, err)
+			return
+		}
+		defer feed.Close()
+		for {
+			changes, err := feed.Next(ctx)
+			if err != nil {
+				if cause := context.Cause(ctx); cause != nil {
+					err = cause
+				}
+				yield(kv.Changes{}, err)
+				return
+			}
+			if !yield(changes, nil) {
 				return
 			}
 		}

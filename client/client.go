@@ -10,11 +10,11 @@ import (
 
 // DB is a database. Its methods may be called from many goroutines.
 type DB struct {
-	transport   transport
-	now         func() time.Time
-	consistency Consistency // of reads
-	codec       Codec
-	calls       *calls // shared with all that WithConsistency has returned
+	transport transport
+	now       func() time.Time
+	fresh     freshness // of reads
+	codec     Codec
+	calls     *calls // shared with all that WithConsistency and AtLeast have returned
 }
 
 // calls are those in flight.
@@ -102,12 +102,12 @@ func (db *DB) read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error)
 			return nil, err
 		}
 		defer db.calls.running.Done()
-		return l.Read(ctx, ranges, db.consistency)
+		return l.Read(ctx, ranges, db.fresh)
 	}
 	ctx, done, err := db.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	return db.transport.Read(ctx, ranges, db.consistency)
+	return db.transport.Read(ctx, ranges, db.fresh)
 }

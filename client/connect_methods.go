@@ -10,7 +10,7 @@ import (
 	"github.com/millpondkv/millpond/kvconnect/datapath"
 )
 
-func (c *connection) Read(ctx context.Context, ranges []kv.Range, _ Consistency) ([][]kv.Entry, error) {
+func (c *connection) Read(ctx context.Context, ranges []kv.Range, _ freshness) ([][]kv.Entry, error) {
 	req := &datapath.SnapshotRead{}
 	for _, r := range ranges {
 		req.Ranges = append(req.Ranges, &datapath.ReadRange{
@@ -24,6 +24,10 @@ func (c *connection) Read(ctx context.Context, ranges []kv.Range, _ Consistency)
 	})
 	return results, err
 }
+
+func (c *connection) Together(ranges []kv.Range) int { return min(len(ranges), kv.MaxRanges) }
+
+func (c *connection) Bare() bool { return false }
 
 func decodeRead(answer []byte, ranges int) ([][]kv.Entry, *failedTry) {
 	var out datapath.SnapshotReadOutput

@@ -36,7 +36,7 @@ type underRules struct {
 func (u underRules) SetNow(now kv.Millis) { u.clock.SetNow(now) }
 
 func (u underRules) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
-	return u.transport.Read(ctx, ranges, Strong)
+	return u.transport.Read(ctx, ranges, freshness{})
 }
 
 func (u underRules) Commit(ctx context.Context, a *kv.Atomic) (kv.CommitResult, error) {
@@ -63,7 +63,7 @@ func TestRenewal(t *testing.T) {
 	c := connectTo(t, server, func() time.Time { return start.Add(time.Duration(elapsed.Load())) })
 	read := func() {
 		t.Helper()
-		if _, err := c.Read(t.Context(), []kv.Range{{Start: "", End: "\xff", Limit: 1}}, Strong); err != nil {
+		if _, err := c.Read(t.Context(), []kv.Range{{Start: "", End: "\xff", Limit: 1}}, freshness{}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -125,7 +125,7 @@ func TestWatchSilence(t *testing.T) {
 		<-r.Context().Done()
 		return true
 	})
-	for entries, err := range c.Watch(t.Context(), []kv.EncodedKey{"a"}) {
+	for entries, err := range c.Watch(t.Context(), []kv.EncodedKey{"a"}, freshness{}) {
 		if err != nil || len(entries) != 1 {
 			t.Errorf("%v, %v", entries, err)
 		}

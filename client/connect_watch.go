@@ -17,12 +17,19 @@ import (
 
 var errSilent = errors.New("the server sent nothing for too long")
 
-func (c *connection) Watch(ctx context.Context, keys []kv.EncodedKey) iter.Seq2[[]kv.Entry, error] {
+func (c *connection) Watch(ctx context.Context, keys []kv.EncodedKey, _ freshness) iter.Seq2[[]kv.Entry, error] {
 	return func(yield func([]kv.Entry, error) bool) {
 		w := &watch{c: c, keys: keys, yield: yield}
 		if err := w.run(ctx); err != nil {
 			yield(nil, err)
 		}
+	}
+}
+
+// Feed is for the other transports: KV Connect has no request for it.
+func (c *connection) Feed(context.Context, kv.Feed) iter.Seq2[kv.Changes, error] {
+	return func(yield func(kv.Changes, error) bool) {
+		yield(kv.Changes{}, kv.Invalidf("changes and watches by prefix need a nats:// URL or an embedded database: KV Connect has no request for them"))
 	}
 }
 

@@ -1,6 +1,10 @@
 package client
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/millpondkv/millpond/kv"
+)
 
 // Consistency is what a read must see at least.
 type Consistency int
@@ -23,10 +27,28 @@ func (c Consistency) String() string {
 	return fmt.Sprintf("consistency %d", int(c))
 }
 
+// freshness is what a read must see.
+type freshness struct {
+	consistency Consistency
+	least       kv.Position // the record there, and all before it
+}
+
 // WithConsistency returns the same database, and the same session, with reads of that consistency: Get, GetMany and List. Closing
 // either closes both.
 func (db *DB) WithConsistency(c Consistency) *DB {
 	other := *db
-	other.consistency = c
+	other.fresh.consistency = c
+	return &other
+}
+
+// AtLeast returns the same database, and the same session, whose reads and watches see the commit at v and all before it, also the
+// eventual ones. So a program that was told a versionstamp, by another program or by an earlier run, reads nothing older.
+//
+// A reader of the cluster that is behind waits a moment, then another one is asked; if none gets there in the time for tries, as
+// when no commit has that versionstamp, the error is kv.ErrUnavailable. Over HTTP and in process every read is strong, and sees v
+// anyway.
+func (db *DB) AtLeast(v kv.Versionstamp) *DB {
+	other := *db
+	other.fresh.least = max(other.fresh.least, v.Position())
 	return &other
 }

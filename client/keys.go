@@ -7,21 +7,48 @@ import (
 	"github.com/millpondkv/millpond/kv"
 )
 
-// Keys returns the selected keys in their order, as List does their entries. The server sends the values all the same: no
-// transport can leave them out.
+// Keys returns the selected keys in their order, as List does their entries. The values stay where they are, over NATS and in
+// process; over HTTP the server sends them all the same.
 func (db *DB) Keys(ctx context.Context, s Selector) iter.Seq2[kv.Key, error] {
 	return func(yield func(kv.Key, error) bool) {
-		for e, err := range db.List(ctx, s) {
-			if !yield(e.Key, err) || err != nil {
+		for e, err := range db.bare(ctx, s) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			entry, err := fromKV(e)
+			if !yield(entry.Key, err) || err != nil {
 				return
 			}
 		}
 	}
 }
 
-// Count returns the number of selected entries, which it lists. What is written meanwhile may be counted or not.
+// bare lists without values, where that can be.
+func (db *DB) bare(ctx context.Context, s Selector) iter.Seq2[kv.Entry, error] {
+	return func(yield func(kv.Entry, error) bool) {
+		r, err := s.first()
+		if err != nil {
+			yield(kv.Entry{}, err)
+			return
+		}
+		if db.transport.Bare() {
+			r.KeysOnly = true
+			if s.BatchSize == 0 { // a message holds so many of them, as it does not of values
+				r.Limit = kv.MaxReadEntries
+			}
+		}
+		for e, err := range db.scan(ctx, r, s.Limit) {
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Count returns the number of selected entries, whose keys it lists. What is written meanwhile may be counted or not.
 func (db *DB) Count(ctx context.Context, s Selector) (n int, err error) {
-	for _, err := range db.Keys(ctx, s) {
+	for _, err := range db.bare(ctx, s) {
 		if err != nil {
 			return n, err
 		}

@@ -40,19 +40,34 @@ func (db *DB) List(ctx context.Context, s Selector) iter.Seq2[RawEntry, error] {
 			yield(RawEntry{}, err)
 			return
 		}
-		for left := s.Limit; r.Start < r.End; {
-			if s.Limit > 0 {
-				r.Limit = min(r.Limit, left)
-			}
-			results, err := db.read(ctx, []kv.Range{r})
+		for raw, err := range db.scan(ctx, r, s.Limit) {
 			if err != nil {
 				yield(RawEntry{}, err)
 				return
 			}
+			entry, err := fromKV(raw)
+			if !yield(entry, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// scan yields up to limit entries from the beginning of r on, 0: all, in batches of r.Limit.
+func (db *DB) scan(ctx context.Context, r kv.Range, limit int) iter.Seq2[kv.Entry, error] {
+	return func(yield func(kv.Entry, error) bool) {
+		for left := limit; r.Start < r.End; {
+			if limit > 0 {
+				r.Limit = min(r.Limit, left)
+			}
+			results, err := db.read(ctx, []kv.Range{r})
+			if err != nil {
+				yield(kv.Entry{}, err)
+				return
+			}
 			entries := results[0]
-			for _, raw := range entries {
-				entry, err := fromKV(raw)
-				if !yield(entry, err) || err != nil {
+			for _, e := range entries {
+				if !yield(e, nil) {
 					return
 				}
 			}

@@ -140,7 +140,7 @@ func newNATSTransport(conn *nats.Conn, database string, o options) *natsTranspor
 	for c := range t.reads {
 		t.reads[c] = &batch.Batcher[readQuestion, readAnswer]{
 			Send: func(questions []*readRequest) { t.sendReads(Consistency(c), questions) },
-			Size: func(q *readQuestion) int { return q.entries }, Most: wire.MaxEntries, Count: wire.MaxRequests,
+			Size: func(q *readQuestion) int { return q.size }, Most: wire.MaxEntries, Count: wire.MaxRequests,
 			Lanes: readLanes, Patience: lanePatience, Spare: spareLanes,
 		}
 	}

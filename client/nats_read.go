@@ -12,9 +12,24 @@ import (
 
 // readQuestion is one read.
 type readQuestion struct {
-	ranges  []byte // encoded
-	entries int    // that it asks for at most
+	ranges []byte // encoded
+	size   int    // the entries that it asks for at most, or what its keys count as many
 }
+
+// mostKeyBytes bounds the keys of one read, somewhat less than what a message holds; each mostKeyBytes/wire.MaxEntries of them
+// counts as an entry.
+const mostKeyBytes = 700 << 10
+
+func (t *natsTransport) Together(ranges []kv.Range) (n int) {
+	for size := 0; n < min(len(ranges), wire.MaxEntries); n++ {
+		if size += len(ranges[n].Start) + 4; n > 0 && size > mostKeyBytes {
+			break
+		}
+	}
+	return n
+}
+
+func (t *natsTransport) Bare() bool { return true }
 
 // readAnswer is the reply to one read. Unless it was alone, the message is that of others too.
 type readAnswer struct {
@@ -25,13 +40,14 @@ type readAnswer struct {
 type readRequest = batch.Request[readQuestion, readAnswer]
 
 // Read asks a reader, again if it does not answer, until ctx or the time for tries ends.
-func (t *natsTransport) Read(ctx context.Context, ranges []kv.Range, c Consistency) ([][]kv.Entry, error) {
+func (t *natsTransport) Read(ctx context.Context, ranges []kv.Range, f freshness) ([][]kv.Entry, error) {
 	q := readQuestion{ranges: wire.EncodeRanges(ranges)}
 	for i := range ranges {
-		q.entries += ranges[i].Limit
+		q.size += ranges[i].Limit
 	}
+	q.size = max(q.size, len(q.ranges)/(mostKeyBytes/wire.MaxEntries))
 	for pause := newPause(t.now, t.retryTime, maxPause); ; {
-		results, err := t.readOnce(ctx, q, len(ranges), c)
+		results, err := t.readOnce(ctx, q, len(ranges), f)
 		switch {
 		case err == nil || errors.Is(err, kv.ErrInvalid) || errors.Is(err, kv.ErrNoDatabase):
 			return results, err
@@ -45,8 +61,11 @@ func (t *natsTransport) Read(ctx context.Context, ranges []kv.Range, c Consisten
 	}
 }
 
-func (t *natsTransport) readOnce(ctx context.Context, q readQuestion, ranges int, c Consistency) ([][]kv.Entry, error) {
-	answer, _, err := t.reads[c].Ask(ctx, q)
+func (t *natsTransport) readOnce(ctx context.Context, q readQuestion, ranges int, f freshness) ([][]kv.Entry, error) {
+	if f.least > kv.Position(t.seen.Load()) { // alone: if there is no such position, other reads must not wait for it
+		return t.readFrom(f, q, ranges)
+	}
+	answer, _, err := t.reads[f.consistency].Ask(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +73,15 @@ func (t *natsTransport) readOnce(ctx context.Context, q readQuestion, ranges int
 		answer.reply = bytes.Clone(answer.reply) // who keeps a value must not keep all others
 	}
 	return wire.DecodeReadReply(answer.reply, ranges)
+}
+
+// readFrom is a read that sees more than the session has shown.
+func (t *natsTransport) readFrom(f freshness, q readQuestion, ranges int) ([][]kv.Entry, error) {
+	replies, err := t.askReader(&wire.Reads{Eventual: f.consistency == Eventual, Least: f.least, Requests: [][]byte{q.ranges}})
+	if err != nil {
+		return nil, err
+	}
+	return wire.DecodeReadReply(replies[0], ranges)
 }
 
 // sendReads sends the questions to a reader in one message.

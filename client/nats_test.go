@@ -97,7 +97,20 @@ func (r *natsRig) writer() (stop func()) {
 // reader runs a reader until stop is called.
 func (r *natsRig) reader() (stop func()) {
 	r.t.Helper()
-	databases, err := service.OpenDatabases(r.dial(), service.Config{
+	return r.readerOn(r.dial())
+}
+
+// mortalReader runs a reader that is lost, without a word, when lose is called.
+func (r *natsRig) mortalReader() (lose func()) {
+	r.t.Helper()
+	conn := r.dial()
+	r.readerOn(conn)
+	return conn.Close
+}
+
+func (r *natsRig) readerOn(conn *nats.Conn) (stop func()) {
+	r.t.Helper()
+	databases, err := service.OpenDatabases(conn, service.Config{
 		Create: true, AllowUnsafe: true, Replicas: 1, Process: "r", Now: r.clock, NewID: randomID, Logger: quiet, Registry: prometheus.NewRegistry(),
 	})
 	if err != nil {

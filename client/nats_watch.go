@@ -14,11 +14,11 @@ import (
 )
 
 // Watch has one reader after the other serve the watch, for as long as each is there.
-func (t *natsTransport) Watch(ctx context.Context, keys []kv.EncodedKey) iter.Seq2[[]kv.Entry, error] {
+func (t *natsTransport) Watch(ctx context.Context, keys []kv.EncodedKey, f freshness) iter.Seq2[[]kv.Entry, error] {
 	return func(yield func([]kv.Entry, error) bool) {
 		pause := newPause(t.now, -1, maxWatchPause)
 		for {
-			w := &natsWatch{t: t, keys: keys, wake: make(chan struct{}, 1)}
+			w := &natsWatch{t: t, keys: keys, least: f.least, wake: make(chan struct{}, 1)}
 			shown, err := w.run(ctx, yield)
 			if shown {
 				pause = newPause(t.now, -1, maxWatchPause)
@@ -44,9 +44,10 @@ func (t *natsTransport) Watch(ctx context.Context, keys []kv.EncodedKey) iter.Se
 
 // natsWatch is a watch that one reader serves.
 type natsWatch struct {
-	t    *natsTransport
-	keys []kv.EncodedKey
-	wake chan struct{} // has room for one; filled when what follows has changed
+	t     *natsTransport
+	keys  []kv.EncodedKey
+	least kv.Position
+	wake  chan struct{} // has room for one; filled when what follows has changed
 
 	mu     sync.Mutex
 	number uint64     // of the last frame with entries
@@ -62,7 +63,7 @@ func (w *natsWatch) run(ctx context.Context, yield func([]kv.Entry, error) bool)
 	inbox, forget := w.t.inbox.open(w.take)
 	defer w.leave()
 	defer forget()
-	request := wire.Watch{Least: kv.Position(w.t.seen.Load()), Keys: w.keys}
+	request := wire.Watch{Least: max(kv.Position(w.t.seen.Load()), w.least), Keys: w.keys}
 	if err := w.t.conn.PublishRequest(wire.WatchSubject(w.t.database), inbox, request.Encode()); err != nil {
 		return false, errNoReader
 	}

@@ -28,8 +28,10 @@ func (db *DB) TellsExpiry() bool {
 	return c.session.expiry
 }
 
-// GetMany returns the entries of keys, in their order, from one snapshot. Servers allow kv.MaxRanges keys and fail with
-// kv.ErrInvalid if there are more.
+// GetMany returns the entries of any number of keys, in their order. They are of one snapshot: in process always, over NATS up to
+// 1000 keys of 700 KB together, over HTTP up to kv.MaxRanges (10) keys. More than that are asked for in several reads, one after
+// the other, each of a snapshot of its own. Use Update, or check the entries, if what is done with them depends on their being of
+// one moment.
 func (db *DB) GetMany(ctx context.Context, keys ...kv.Key) ([]RawEntry, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -42,16 +44,21 @@ func (db *DB) GetMany(ctx context.Context, keys ...kv.Key) ([]RawEntry, error) {
 		}
 		ranges[i] = kv.Range{Start: encoded, End: encoded + "\x00", Limit: 1}
 	}
-	results, err := db.read(ctx, ranges)
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]RawEntry, len(keys))
-	for i, found := range results {
-		entries[i] = RawEntry{Key: keys[i]}
-		if len(found) > 0 {
-			entries[i].Value, entries[i].Versionstamp, entries[i].ExpireAt = found[0].Value, found[0].Versionstamp, found[0].ExpireAt
+	entries := make([]RawEntry, 0, len(keys))
+	for len(ranges) > 0 {
+		n := db.transport.Together(ranges)
+		results, err := db.read(ctx, ranges[:n])
+		if err != nil {
+			return nil, err
 		}
+		for _, found := range results {
+			e := RawEntry{Key: keys[len(entries)]}
+			if len(found) > 0 {
+				e.Value, e.Versionstamp, e.ExpireAt = found[0].Value, found[0].Versionstamp, found[0].ExpireAt
+			}
+			entries = append(entries, e)
+		}
+		ranges = ranges[n:]
 	}
 	return entries, nil
 }

@@ -102,19 +102,12 @@ func (tx *Tx) GetMany(ctx context.Context, keys ...kv.Key) ([]RawEntry, error) {
 
 // fetch reads keys and makes them checks. They need not be of one snapshot: the checks hold at the commit, all at once.
 func (tx *Tx) fetch(ctx context.Context, keys []kv.Key) error {
-	for len(keys) > 0 {
-		n := min(len(keys), kv.MaxRanges)
-		entries, err := tx.db.GetMany(ctx, keys[:n]...)
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			tx.read[e.Key.MustEncode()] = e
-			tx.atomic.Check(e)
-		}
-		keys = keys[n:]
+	entries, err := tx.db.GetMany(ctx, keys...)
+	for _, e := range entries {
+		tx.read[e.Key.MustEncode()] = e
+		tx.atomic.Check(e)
 	}
-	return nil
+	return err
 }
 
 // writes notes that key is written. Atomic reports what is wrong with it.

@@ -30,7 +30,7 @@ func (db *DB) Watch(ctx context.Context, keys ...kv.Key) iter.Seq2[[]RawEntry, e
 		}
 		defer done()
 		var seen []kv.Versionstamp
-		for raw, err := range db.transport.Watch(ctx, encoded) {
+		for raw, err := range db.transport.Watch(ctx, encoded, db.fresh) {
 			if err != nil {
 				yield(nil, err)
 				return

@@ -51,13 +51,8 @@ type Commit struct {
 	Enqueues []kv.Enqueue
 }
 
-// Effect is what a commit did to one key: delete it, or give it a value.
-type Effect struct {
-	Key      kv.EncodedKey
-	Delete   bool
-	Value    kv.Value
-	ExpireAt kv.Millis // 0: never
-}
+// Effect is what a commit did to one key.
+type Effect = kv.Effect
 
 // Message is a record as the log holds it.
 type Message struct {

@@ -45,6 +45,7 @@ type Range struct {
 	Start, End EncodedKey
 	Limit      int // at least 1
 	Reverse    bool
+	KeysOnly   bool // the entries come without values, if that can be; KV Connect cannot
 }
 
 // Check holds when the key's versionstamp is the given one, or, with a nil versionstamp, when the key is absent. (The

@@ -13,6 +13,9 @@ var (
 	ErrUnauthorized = errors.New("not authorized")
 	ErrNoDatabase   = errors.New("no such database")
 
+	// Of a feed: the log does not go back to where it was to go on from. What is there now must be read, and the feed begun anew.
+	ErrGone = errors.New("no longer in the log")
+
 	// Before anything was decided; it will fail until an operator has mended the database. Reads go on.
 	ErrWritesDisabled = errors.New("writes are disabled")
 

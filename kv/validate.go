@@ -233,6 +233,11 @@ func ValidateRanges(ranges []Range) error {
 	if err := ValidateRangeCount(len(ranges)); err != nil {
 		return err
 	}
+	return ValidateBounds(ranges, MaxReadEntries)
+}
+
+// ValidateBounds is ValidateRanges for any number of ranges, whose limits together are at most most.
+func ValidateBounds(ranges []Range, most int) error {
 	total := 0
 	for i, r := range ranges {
 		if n := max(len(r.Start), len(r.End)); n > MaxReadKeySize {
@@ -244,9 +249,9 @@ func ValidateRanges(ranges []Range) error {
 		if r.Limit < 1 {
 			return Invalidf("range %d: the limit is %d; it must be at least 1", i, r.Limit)
 		}
-		if r.Limit > MaxReadEntries-total { // no overflow
+		if r.Limit > most-total { // no overflow
 			return Invalidf("range %d: the total number of entries requested across read ranges is too large; at most %d are allowed",
-				i, MaxReadEntries)
+				i, most)
 		}
 		total += r.Limit
 	}

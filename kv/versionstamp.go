@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"strconv"
@@ -40,6 +41,9 @@ func (v Versionstamp) Index() uint16 { return binary.BigEndian.Uint16(v[8:]) }
 
 // IsZero reports whether v names no commit.
 func (v Versionstamp) IsZero() bool { return v == Versionstamp{} }
+
+// Before reports whether v names a commit that came before that of other.
+func (v Versionstamp) Before(other Versionstamp) bool { return bytes.Compare(v[:], other[:]) < 0 }
 
 // String returns 20 lowercase hex digits, the form that Deno shows.
 func (v Versionstamp) String() string { return hex.EncodeToString(v[:]) }

@@ -100,13 +100,13 @@ func (v View) NextExpiry() kv.Millis {
 func (v View) scan(r kv.Range, filter *expiryFilter) (list []kv.Entry) {
 	if r.End == r.Start+"\x00" { // one key: no need to walk the tree
 		if e, ok := v.Get(r.Start); ok && filter.keeps(e.ExpireAt) {
-			return []kv.Entry{e}
+			return []kv.Entry{withoutValue(e, r.KeysOnly)}
 		}
 		return nil
 	}
 	take := func(key, stored string) bool {
 		if filter.keeps(storedExpiry(stored)) {
-			list = append(list, decodeStored(key, stored))
+			list = append(list, withoutValue(decodeStored(key, stored), r.KeysOnly))
 		}
 		return len(list) < r.Limit
 	}
@@ -121,6 +121,13 @@ func (v View) scan(r kv.Range, filter *expiryFilter) (list []kv.Entry) {
 		return key >= string(r.Start) && take(key, stored)
 	})
 	return list
+}
+
+func withoutValue(e kv.Entry, yes bool) kv.Entry {
+	if yes {
+		e.Value.Data = nil
+	}
+	return e
 }
 
 // expiryFilter decides what a read leaves out.

@@ -27,7 +27,7 @@ type server struct {
 	ended  sync.WaitGroup // subscriptions that may still deliver
 }
 
-// Serve answers over NATS what clients ask of readers, until Close: all reads, watches, and who leads. It returns when NATS knows,
+// Serve answers over NATS what clients ask of readers, until Close: all reads, watches, feeds, and who leads. It returns when NATS knows,
 // if a server is connected.
 func (s *Databases) Serve() error {
 	v := &server{databases: s, conn: s.conn, id: s.config.NewID(), slots: make(chan struct{}, mostRequests)}
@@ -35,6 +35,7 @@ func (s *Databases) Serve() error {
 	v.ending, v.end = context.WithCancel(context.Background())
 	for subject, answer := range map[string]func(*nats.Msg){
 		wire.FindSubject("*"): v.find, wire.ReadSubject("*"): v.read, wire.WatchSubject("*"): v.watch,
+		wire.FeedSubject("*"): v.feed,
 	} {
 		if err := v.listen(subject, wire.Readers, v.handle(answer)); err != nil {
 			v.close()

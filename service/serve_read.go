@@ -57,7 +57,7 @@ func (v *server) ranges(m *nats.Msg, requests [][]byte, replies []wire.ReadReply
 		if err != nil {
 			v.refuse(m, err)
 		} else {
-			err = kv.ValidateRanges(ranges)
+			err = kv.ValidateBounds(ranges, wire.MaxEntries)
 		}
 		if err != nil {
 			replies[i].Err = err

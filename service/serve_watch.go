@@ -14,19 +14,19 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// servedWatches are the watches that a reader serves.
+// servedWatches are the watches and feeds that a reader serves.
 type servedWatches struct {
 	mu    sync.Mutex
 	last  uint64
 	byKey map[string]*servedWatch // by the last token of the subject that the client answers on
 }
 
-// servedWatch is one of them. One frame is in flight: the client acknowledges it before the next one is sent, and what changes
+// servedWatch is one of them. One frame, or piece of a feed, is in flight: the client acknowledges it before the next one is sent, and what changes
 // meanwhile comes as one.
 type servedWatch struct {
 	subject string             // that the client answers on
 	inbox   string             // that it listens on
-	acks    chan uint64        // has room for one: the latest
+	acks    chan wire.Watching // has room for one: the latest
 	end     context.CancelFunc // the client has left
 }
 
@@ -41,7 +41,7 @@ func (ws *servedWatches) add(end context.CancelFunc) (w *servedWatch, token stri
 	}
 	ws.last++
 	token = strconv.FormatUint(ws.last, 36)
-	w = &servedWatch{acks: make(chan uint64, 1), end: end}
+	w = &servedWatch{acks: make(chan wire.Watching, 1), end: end}
 	ws.byKey[token] = w
 	return w, token
 }
@@ -79,7 +79,7 @@ func (v *server) watching(m *nats.Msg) {
 		case <-w.acks:
 		default:
 		}
-		w.acks <- said.Number // nobody else sends
+		w.acks <- said // nobody else sends
 	}
 }
 
@@ -143,23 +143,23 @@ func (v *server) show(ctx context.Context, w *servedWatch, watch *projection.Wat
 		switch {
 		case err == nil:
 			frame := wire.Frame{Number: number, Position: watch.Shown(), Entries: entries}
-			return v.deliver(ctx, w, &frame)
+			return v.deliver(ctx, w, frame.Number, frame.Encode(), nil)
 		case quiet.Err() == nil || ctx.Err() != nil:
 			return false
 		}
-		if number > 1 && !v.deliver(ctx, w, &wire.Frame{Number: number - 1}) {
+		if alive := (wire.Frame{Number: number - 1}); number > 1 && !v.deliver(ctx, w, alive.Number, alive.Encode(), nil) {
 			return false
 		}
 	}
 }
 
-// deliver sends a frame, again and again until the client acknowledges it. It returns false when the client is lost.
-func (v *server) deliver(ctx context.Context, w *servedWatch, frame *wire.Frame) bool {
+// deliver sends data, the frame of that number, again and again until the client acknowledges it. It returns false when the client
+// is lost. A client that has got it but wants no other one yet is asked for signs of life, with alive, for as long as it gives them.
+func (v *server) deliver(ctx context.Context, w *servedWatch, number uint64, data, alive []byte) bool {
 	select {
 	case <-w.acks: // of an earlier one
 	default:
 	}
-	data := frame.Encode()
 	lost := time.NewTimer(watchSilence)
 	defer lost.Stop()
 	again := time.NewTicker(frameAgain)
@@ -169,9 +169,14 @@ func (v *server) deliver(ctx context.Context, w *servedWatch, frame *wire.Frame)
 			v.databases.config.Logger.Debug("could not send a frame of a watch", "error", err)
 		}
 		select {
-		case number := <-w.acks:
-			if number == frame.Number {
+		case said := <-w.acks:
+			switch {
+			case said.Number != number:
+			case !said.Holds:
 				return true
+			default:
+				data = alive
+				lost.Reset(watchSilence)
 			}
 		case <-again.C:
 		case <-lost.C:

@@ -19,10 +19,11 @@ const (
 	findTimeout    = 10 * time.Second        // of finding a database at a reader, which may have to make it
 	frameAgain     = time.Second             // a watch's frame is sent again, or a sign of life asked for
 	watchSilence   = 4 * frameAgain          // then the client of a watch is lost
+	feedPace       = 100 * time.Millisecond  // of what tells a feed's client only how far the log has come
 )
 
 // The bounds of what a process does at once, for all databases.
 const (
 	mostRequests = 1 << 12 // messages of clients that are being answered; the next ones are not answered, and asked again
-	mostWatches  = 1 << 14
+	mostWatches  = 1 << 14 // watches and feeds
 )

@@ -97,5 +97,7 @@ func (b backend) Queue() client.BackendQueue { return b.Database.Queue() }
 
 func (b backend) Watch(keys []kv.EncodedKey) client.BackendWatch { return b.Database.Watch(keys) }
 
+func (b backend) Feed(f kv.Feed) (client.BackendFeed, error) { return b.Database.Feed(f) }
+
 // Close does nothing: the database goes on with its engine.
 func (backend) Close() {}

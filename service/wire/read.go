@@ -21,8 +21,9 @@ const MaxEntries = kv.MaxReadEntries
 
 // The flags of a range.
 const (
-	rangeReverse = 1
-	rangeOneKey  = 2 // the end and the limit are left out
+	rangeReverse  = 1
+	rangeOneKey   = 2 // the end and the limit are left out
+	rangeKeysOnly = 4 // the entries come without values
 )
 
 // EncodeRanges returns the ranges of one request as a member of a message.
@@ -37,6 +38,9 @@ func EncodeRanges(ranges []kv.Range) []byte {
 		if r.Reverse {
 			flags |= rangeReverse
 		}
+		if r.KeysOnly {
+			flags |= rangeKeysOnly
+		}
 		if r.Limit == 1 && r.End == r.Start+"\x00" {
 			b = codec.AppendBytes(append(b, flags|rangeOneKey), r.Start)
 			continue
@@ -47,18 +51,15 @@ func EncodeRanges(ranges []kv.Range) []byte {
 	return b
 }
 
-// mostItems bounds the ranges of a read and the keys of a watch that are decoded, to be told that there are too many.
-const mostItems = 1000
-
-// DecodeRanges reads a member. The ranges need not be valid.
+// DecodeRanges reads a member of up to MaxEntries ranges. The ranges need not be valid.
 func DecodeRanges(member []byte) ([]kv.Range, error) {
 	d := newDecoder(member)
-	ranges := make([]kv.Range, d.Count(2, mostItems))
+	ranges := make([]kv.Range, d.Count(2, MaxEntries))
 	for i := range ranges {
 		r := &ranges[i]
 		flags := d.Byte()
-		d.Want(flags <= rangeReverse|rangeOneKey)
-		r.Reverse = flags&rangeReverse != 0
+		d.Want(flags <= rangeReverse|rangeOneKey|rangeKeysOnly)
+		r.Reverse, r.KeysOnly = flags&rangeReverse != 0, flags&rangeKeysOnly != 0
 		r.Start = d.Key()
 		if flags&rangeOneKey != 0 {
 			r.End, r.Limit = r.Start+"\x00", 1
@@ -181,7 +182,7 @@ func DecodeReadReply(member []byte, ranges int) (results [][]kv.Entry, err error
 	var carried error
 	switch d.Byte() {
 	case statusOK:
-		results = make([][]kv.Entry, d.Count(1, kv.MaxRanges))
+		results = make([][]kv.Entry, d.Count(1, MaxEntries))
 		d.Want(len(results) == ranges)
 		for i := range results {
 			results[i] = d.entries(kv.MaxReadEntries)

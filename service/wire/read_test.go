@@ -18,6 +18,7 @@ func genRange(t *rapid.T) kv.Range {
 	if rapid.Bool().Draw(t, "one key") {
 		r.End, r.Limit = r.Start+"\x00", 1
 	}
+	r.KeysOnly = rapid.Bool().Draw(t, "keys only")
 	return r
 }
 

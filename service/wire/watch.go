@@ -23,6 +23,9 @@ func (w *Watch) Encode() []byte {
 	return b
 }
 
+// mostItems bounds the keys of a watch that are decoded, to be told that there are too many.
+const mostItems = 1000
+
 // DecodeWatch reads the message. The keys need not be valid.
 func DecodeWatch(data []byte) (*Watch, error) {
 	d, err := decode(data, kindWatch)
@@ -87,17 +90,26 @@ func DecodeFrame(data []byte, keys int) (f Frame, err error) {
 	return f, carried
 }
 
-// Watching is what a client says to the reader that serves its watch.
+// Watching is what a client says to the reader that serves its watch or its feed.
 type Watching struct {
-	Number uint64 // of the last frame that has come
+	Number uint64 // of the last frame or piece that has come
 	Leaves bool   // the watch is over
+	Holds  bool   // of a feed: the next piece is not wanted yet
 }
+
+const (
+	watchingLeaves = 1
+	watchingHolds  = 2
+)
 
 // Encode returns the message.
 func (w *Watching) Encode() []byte {
 	b := binary.BigEndian.AppendUint64(begin(kindWatching, 16), w.Number)
-	if w.Leaves {
-		return append(b, 1)
+	switch {
+	case w.Leaves:
+		return append(b, watchingLeaves)
+	case w.Holds:
+		return append(b, watchingHolds)
 	}
 	return append(b, 0)
 }
@@ -109,8 +121,8 @@ func DecodeWatching(data []byte) (w Watching, err error) {
 		return w, err
 	}
 	w.Number = d.Uint64()
-	leaves := d.Byte()
-	d.Want(leaves <= 1)
-	w.Leaves = leaves == 1
+	what := d.Byte()
+	d.Want(what <= watchingHolds)
+	w.Leaves, w.Holds = what == watchingLeaves, what == watchingHolds
 	return w, d.end()
 }

@@ -32,6 +32,8 @@ const (
 	kindWatch         kind = 10
 	kindFrame         kind = 11
 	kindWatching      kind = 12
+	kindFeed          kind = 13
+	kindPiece         kind = 14
 )
 
 // maxMessage bounds what a field of a message may say that it is long, in bytes: NATS' own default for a message.
@@ -63,8 +65,11 @@ func ReadSubject(database string) string { return "millpond." + database + ".rea
 // WatchSubject is what one of all readers answers.
 func WatchSubject(database string) string { return "millpond." + database + ".watch" }
 
-// WatchingSubject is what the reader with that id listens on for the signs of life of a watch's client; "*" stands for all
-// watches.
+// FeedSubject is what one of all readers answers.
+func FeedSubject(database string) string { return "millpond." + database + ".feed" }
+
+// WatchingSubject is what the reader with that id listens on for the signs of life of the client of a watch or a feed; "*" stands
+// for all of them.
 func WatchingSubject(database string, reader ulid.ULID, watch string) string {
 	return "millpond." + database + ".r." + reader.String() + "." + watch
 }
@@ -117,7 +122,7 @@ const (
 )
 
 // errorKinds are the errors that cross the network, by their number in a message.
-var errorKinds = []error{kv.ErrInvalid, kv.ErrUnavailable, kv.ErrUnknownOutcome, kv.ErrWritesDisabled, kv.ErrNoDatabase}
+var errorKinds = []error{kv.ErrInvalid, kv.ErrUnavailable, kv.ErrUnknownOutcome, kv.ErrWritesDisabled, kv.ErrNoDatabase, kv.ErrGone}
 
 // appendError writes an error. One that is not meant for users does not show its text, and its outcome is unknown.
 func appendError(b []byte, err error) []byte {

@@ -180,6 +180,10 @@ func FuzzDecode(f *testing.F) {
 	f.Add(EncodeCommitReply(kv.CommitResult{FailedChecks: []int{1}}, nil))
 	f.Add(EncodeIndexReply(Index{Position: 1}, nil))
 	f.Add((&Heartbeat{Process: "p"}).Encode())
+	f.Add((&Feed{Feed: kv.Feed{After: stamp, End: "k"}}).Encode())
+	f.Add((&Piece{Number: 1, Changes: kv.Changes{Through: stamp, Commits: []kv.Commit{{Versionstamp: stamp, Effects: []kv.Effect{
+		{Key: "k", Value: kv.Value{Encoding: kv.EncodingBytes, Data: []byte("v")}, ExpireAt: 7}, {Key: "l", Delete: true},
+	}}}}}).Encode())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if r, err := DecodeCommit(data); err == nil {
 			again, err := DecodeCommit(r.Encode())
@@ -189,6 +193,17 @@ func FuzzDecode(f *testing.F) {
 		}
 		DecodeCommitReply(data)
 		DecodeIndexReply(data)
+		if r, err := DecodeFeed(data); err == nil {
+			if again, err := DecodeFeed(r.Encode()); again != r || err != nil {
+				t.Errorf("got %v, %v; want %v", again, err, r)
+			}
+		}
+		if p, err := DecodePiece(data); err == nil {
+			again, err := DecodePiece(p.Encode())
+			if diff := cmp.Diff(again, p); diff != "" || err != nil {
+				t.Errorf("%v: got (-), want (+):\n%s", err, diff)
+			}
+		}
 		if h, err := DecodeHeartbeat(data); err == nil {
 			if again, err := DecodeHeartbeat(h.Encode()); again != h || err != nil {
 				t.Errorf("got %v, %v; want %v", again, err, h)

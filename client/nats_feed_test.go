@@ -1,0 +1,310 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
+
+	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/service/wire"
+)
+
+// journal is what was committed, by those who did it.
+type journal struct {
+	mu      sync.Mutex
+	commits map[kv.Versionstamp][]string
+}
+
+// write commits at random below two prefixes, until so many are done.
+func (j *journal) write(t *testing.T, db *DB, random *rand.Rand, commits int) {
+	for range commits {
+		a, effects := db.Atomic(), map[string]string{}
+		for range 1 + random.IntN(5) {
+			key := kv.Key{random.IntN(2), random.IntN(6)}
+			if random.IntN(4) == 0 {
+				a.Delete(key)
+				effects[key.String()] = ""
+				continue
+			}
+			value := fmt.Sprint(random.Int())
+			a.Set(key, Bytes([]byte(value)))
+			effects[key.String()] = value
+		}
+		v, err := a.Commit(t.Context())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		var lines []string
+		for key, value := range effects {
+			lines = append(lines, key+value)
+		}
+		slices.Sort(lines)
+		j.mu.Lock()
+		j.commits[v] = lines
+		j.mu.Unlock()
+	}
+}
+
+// below returns what a feed of keys that begin so shows.
+func (j *journal) below(prefix string) (list []string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for v, lines := range j.commits {
+		lines := slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line[:len(prefix)] != prefix })
+		if len(lines) > 0 {
+			list = append(list, fmt.Sprint(v, lines))
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+func shownCommit(c RawCommit) string {
+	var lines []string
+	for _, e := range c.Entries {
+		lines = append(lines, e.Key.String()+string(e.Value.Data))
+	}
+	slices.Sort(lines)
+	return fmt.Sprint(c.Versionstamp, lines)
+}
+
+// Whatever happens to readers, to connections and to the program that follows a feed, it has every commit in the end: once, whole,
+// in order.
+func TestNATSFeedLosesNothing(t *testing.T) {
+	const writers, commits = 3, 400
+	for name, test := range map[string]struct {
+		prefix kv.Key
+		starts string
+	}{"all keys": {nil, "["}, "a prefix": {kv.Key{1}, "[1,"}} {
+		t.Run(name, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(7, 7))
+			r := newNATSRig(t)
+			lose := []func(){r.mortalReader(), r.mortalReader()}
+			r.writer()
+			db, following := r.open(), r.open()
+			j := &journal{commits: map[kv.Versionstamp][]string{}}
+			var working sync.WaitGroup
+			for i := range writers {
+				working.Go(func() { j.write(t, db, rand.New(rand.NewPCG(uint64(i), 1)), commits/writers) })
+			}
+			following.transport.(*natsTransport).silence = time.Second // of a reader that is lost
+			written := make(chan struct{})
+			go func() { working.Wait(); close(written) }()
+
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			var got []string
+			var last kv.Versionstamp
+			done := func() bool {
+				select {
+				case <-written:
+					return len(got) >= len(j.below(test.starts))
+				default:
+					return false
+				}
+			}
+			for !done() {
+				for c, err := range following.Changes(ctx, ChangesOptions{After: last, Prefix: test.prefix}) {
+					if err != nil {
+						t.Fatalf("after %d commits: %v", len(got), err)
+					}
+					got, last = append(got, shownCommit(c)), c.Versionstamp
+					switch random.IntN(40) {
+					case 0:
+						if err := following.transport.(*natsTransport).conn.ForceReconnect(); err != nil {
+							t.Error(err)
+						}
+					case 1:
+						if random.IntN(3) == 0 {
+							lose[0]()
+							lose = []func(){lose[1], r.mortalReader()}
+						}
+					}
+					if random.IntN(20) == 0 || done() {
+						break // it begins anew from its note
+					}
+				}
+			}
+			if want := j.below(test.starts); !reflect.DeepEqual(got, want) {
+				t.Error("commits (-want +got):\n" + cmp.Diff(want, got))
+			}
+		})
+	}
+}
+
+// A copy that a watch by prefix keeps is what a list shows, whatever happens to readers and connections.
+func TestNATSWatchPrefixKeepsCopy(t *testing.T) {
+	r := newNATSRig(t)
+	stop := r.reader()
+	r.writer()
+	db, following := r.open(), r.open()
+	j := &journal{commits: map[kv.Versionstamp][]string{}}
+	j.write(t, db, rand.New(rand.NewPCG(5, 5)), 50)
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		j.write(t, db, rand.New(rand.NewPCG(6, 6)), 300)
+		mustSet(t, db, kv.Key{1, "end"}, "end")
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	held, steps := map[string]RawEntry{}, 0
+	for entries, err := range following.WatchPrefix(ctx, kv.Key{1}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.Exists() {
+				held[e.Key.String()] = e
+			} else {
+				delete(held, e.Key.String())
+			}
+		}
+		if steps++; steps == 5 {
+			r.reader()
+			stop()
+			following.transport.(*natsTransport).conn.ForceReconnect()
+		}
+		if _, ended := held[kv.Key{1, "end"}.String()]; ended {
+			break
+		}
+	}
+	<-written
+	want := map[string]RawEntry{}
+	for e, err := range db.List(ctx, Selector{Prefix: kv.Key{1}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[e.Key.String()] = e
+	}
+	if diff := cmp.Diff(want, held); diff != "" {
+		t.Error("the copy (-want +got):\n" + diff)
+	}
+}
+
+// Who takes longer for a commit than a reader waits for a sign of life keeps the feed, and the reader sends no more than one piece
+// ahead.
+func TestNATSFeedSlow(t *testing.T) {
+	r := newNATSRig(t)
+	stop := r.reader() // to be found, and no more
+	db := r.open()
+	stop()
+	conn, said := r.dial(), make(chan wire.Watching, 100)
+	if _, err := conn.Subscribe("the.reader", func(m *nats.Msg) {
+		w, err := wire.DecodeWatching(m.Data)
+		if err != nil {
+			t.Error(err)
+		}
+		said <- w
+	}); err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan *nats.Msg, 100)
+	if _, err := conn.QueueSubscribe(wire.FeedSubject("default"), wire.Readers, func(m *nats.Msg) { asked <- m }); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	shown, more := make(chan kv.Versionstamp), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for c, err := range db.Changes(ctx, ChangesOptions{}) {
+			if err != nil {
+				return
+			}
+			shown <- c.Versionstamp
+			<-more
+		}
+	}()
+	request := <-asked
+	send := func(p wire.Piece) {
+		t.Helper()
+		if err := conn.PublishRequest(request.Reply, "the.reader", p.Encode()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(want wire.Watching) {
+		t.Helper()
+		select {
+		case got := <-said:
+			if got != want {
+				t.Fatalf("the client said %+v, want %+v", got, want)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("the client does not say %+v", want)
+		}
+	}
+	piece := func(n uint64) wire.Piece {
+		v := kv.NewVersionstamp(kv.Position(n), 0)
+		effects := []kv.Effect{{Key: kv.Key{1}.MustEncode(), Delete: true}}
+		return wire.Piece{Number: n, Changes: kv.Changes{Through: v, Commits: []kv.Commit{{Versionstamp: v, Effects: effects}}}}
+	}
+	send(piece(1))
+	expect(wire.Watching{Number: 1, Holds: true})
+	expect(wire.Watching{Number: 1}) // it is being shown
+	<-shown
+	send(piece(2))
+	for range 3 {
+		expect(wire.Watching{Number: 2, Holds: true})
+		send(wire.Piece{Number: 2, Alive: true})
+	}
+	expect(wire.Watching{Number: 2, Holds: true})
+	send(piece(2)) // again: nothing is shown twice
+	expect(wire.Watching{Number: 2, Holds: true})
+	more <- struct{}{}
+	if v := <-shown; v.Position() != 2 {
+		t.Errorf("the commit at %v was shown", v)
+	}
+	expect(wire.Watching{Number: 2})
+	more <- struct{}{}
+	again := piece(3)
+	again.Commits[0].Versionstamp = kv.NewVersionstamp(2, 0) // a reader that goes wrong
+	send(again)
+	expect(wire.Watching{Number: 3, Holds: true})
+	expect(wire.Watching{Number: 3, Leaves: true})
+	if next, err := wire.DecodeFeed((<-asked).Data); err != nil || next.After != kv.NewVersionstamp(2, 0) {
+		t.Errorf("another reader is asked for %+v, %v; want what comes after 2", next, err)
+	}
+	cancel()
+	<-ended
+}
+
+// After Close nothing is left of feeds, here and at the readers.
+func TestNATSFeedLeavesNothing(t *testing.T) {
+	other, r := startNATS(t)
+	mustSet(t, other, kv.Key{"p", 1}, "y")
+	before := goleak.IgnoreCurrent()
+	db, err := Open(t.Context(), r.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range db.Changes(t.Context(), ChangesOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+	for _, err := range db.WatchPrefix(t.Context(), kv.Key{"p"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+	db.Close()
+	goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*consumer).loopAndGatherMsgs"), // until the consumer's time is over
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*consumer).processInboundAcks"),
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*consumer).processInboundNextMsgReqs"))
+}
