@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"github.com/millpondkv/millpond/kv"
@@ -264,6 +266,8 @@ func TestNATSFeedSlow(t *testing.T) {
 	expect(wire.Watching{Number: 2, Holds: true})
 	send(piece(2)) // again: nothing is shown twice
 	expect(wire.Watching{Number: 2, Holds: true})
+	send(piece(3)) // too early: it does not take the place of the second
+	expect(wire.Watching{Number: 2, Holds: true})
 	more <- struct{}{}
 	if v := <-shown; v.Position() != 2 {
 		t.Errorf("the commit at %v was shown", v)
@@ -307,4 +311,35 @@ func TestNATSFeedLeavesNothing(t *testing.T) {
 	goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*consumer).loopAndGatherMsgs"), // until the consumer's time is over
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*consumer).processInboundAcks"),
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*consumer).processInboundNextMsgReqs"))
+}
+
+// A log that has lost its beginning says so, and a feed from what it still has goes on.
+func TestNATSFeedGone(t *testing.T) {
+	db, r := startNATS(t)
+	mustSet(t, db, kv.Key{"a"}, "lost")
+	kept := mustSet(t, db, kv.Key{"a"}, "kept")
+	last := mustSet(t, db, kv.Key{"a"}, "last")
+	js, err := jetstream.New(r.dial())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "millpond_default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSequence(uint64(kept.Position()))); err != nil {
+		t.Fatal(err)
+	}
+	for c, err := range db.Changes(t.Context(), ChangesOptions{}) {
+		if !errors.Is(err, kv.ErrGone) {
+			t.Errorf("from the beginning: %v, %v; want ErrGone", c, err)
+			break
+		}
+	}
+	for c, err := range db.Changes(t.Context(), ChangesOptions{After: kept}) {
+		if err != nil || c.Versionstamp != last {
+			t.Errorf("got %v, %v; want the commit at %v", c, err, last)
+		}
+		break
+	}
 }
