@@ -269,9 +269,6 @@ func (d *Database) lag() uint64 {
 
 // ready returns nil if the replica is at most so many records behind, and otherwise what is amiss.
 func (d *Database) ready(mostLag uint64) error {
-	if err := d.broken(); err != nil {
-		return fmt.Errorf("the database %q: %w", d.log.Database(), err)
-	}
 	if lag := d.lag(); lag > mostLag {
 		return fmt.Errorf("the database %q is %d records behind; at most %d are allowed", d.log.Database(), lag, mostLag)
 	}
