@@ -212,6 +212,25 @@ func (d *Database) wait(ctx context.Context, at kv.Position) error {
 	return kv.Errorf(kv.ErrUnavailable, "This replica is behind and did not catch up in time; try again.")
 }
 
+// catchUp waits until the replica has what the log is known to have, or is broken. It fails with errStuck when nothing has come for so
+// long.
+func (d *Database) catchUp(ctx context.Context, patience time.Duration) error {
+	for end := kv.Position(d.end.Load()); ; {
+		before := d.projection.Applied()
+		waiting, cancel := context.WithTimeout(ctx, patience)
+		err := d.wait(waiting, end)
+		cancel()
+		switch {
+		case err == nil, d.broken() != nil:
+			return nil
+		case ctx.Err() != nil:
+			return err
+		case d.projection.Applied() == before:
+			return errStuck
+		}
+	}
+}
+
 // ID implements kvconnect.Database.
 func (d *Database) ID() string { return d.log.ID() }
 

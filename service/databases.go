@@ -223,8 +223,8 @@ func (s *Databases) open(ctx context.Context, p *place, name string, try *openin
 		return nil, err
 	}
 	try.following.Store(d)
-	if err := d.wait(ctx, kv.Position(d.end.Load())); err != nil && d.broken() == nil {
-		return nil, errors.Join(err, d.close(ctx))
+	if err := d.catchUp(ctx, openPatience); err != nil {
+		return nil, fmt.Errorf("open the database %q: %w", name, errors.Join(err, d.close(ctx)))
 	}
 	s.metrics.Show(name, d.projection, func() kv.Position { return kv.Position(d.end.Load()) })
 	s.config.Logger.Info("opened", "database", name, "position", d.projection.Chain().Applied, "checkpoint", keeper.Restored(),
@@ -232,7 +232,10 @@ func (s *Databases) open(ctx context.Context, p *place, name string, try *openin
 	return d, nil
 }
 
+// openLog gives up after findTimeout: a log whose servers are lost never answers.
 func (s *Databases) openLog(ctx context.Context, name string, create bool) (*natslog.Log, error) {
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
 	open := natslog.Open
 	if create {
 		open = func(ctx context.Context, js jetstream.JetStream, name string) (*natslog.Log, error) {

@@ -150,3 +150,19 @@ func TestVerifyNamesTheAbsent(t *testing.T) {
 		t.Errorf("got %+v, %v; want the writer to be named as absent", v, err)
 	}
 }
+
+// A log that stops delivering its records does not keep those for ever who wait for its database.
+func TestGivesUpOnALogThatIsStuck(t *testing.T) {
+	d := newRig(t).reader()
+	d.reached(1)
+	if err := d.catchUp(t.Context(), time.Millisecond); !errors.Is(err, errStuck) {
+		t.Errorf("got %v; want %v", err, errStuck)
+	}
+	if err := d.catchUp(ended(), time.Minute); err == nil || errors.Is(err, errStuck) {
+		t.Errorf("when the process ends: %v; want another error", err)
+	}
+	d.broke(errors.New("damaged"))
+	if err := d.catchUp(t.Context(), time.Minute); err != nil {
+		t.Errorf("of a damaged log: %v; want the replica to say that", err)
+	}
+}
