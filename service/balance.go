@@ -70,7 +70,7 @@ func idlest(process string, of DatabaseStatus, all []Status, leads map[string]in
 		}
 		for _, d := range s.Databases {
 			near := d.Position+closeEnough >= of.Position && (d.Position > 0 || of.Position == 0)
-			if d.Name == of.Name && near && !d.Damaged && !d.Leading {
+			if d.Name == of.Name && near && !d.Damaged && d.Problem == "" && !d.Leading {
 				heir = s.Process
 			}
 		}

@@ -216,6 +216,25 @@ func (d *Database) wait(ctx context.Context, at kv.Position) error {
 	return kv.Errorf(kv.ErrUnavailable, "This replica is behind and did not catch up in time; try again.")
 }
 
+// catchUp waits until the replica has what the log is known to have, or is broken. It fails with errStuck when nothing has come for so
+// long.
+func (d *Database) catchUp(ctx context.Context, patience time.Duration) error {
+	for end := kv.Position(d.end.Load()); ; {
+		before := d.projection.Applied()
+		waiting, cancel := context.WithTimeout(ctx, patience)
+		err := d.wait(waiting, end)
+		cancel()
+		switch {
+		case err == nil, d.broken() != nil:
+			return nil
+		case ctx.Err() != nil:
+			return err
+		case d.projection.Applied() == before:
+			return errStuck
+		}
+	}
+}
+
 // ID implements kvconnect.Database.
 func (d *Database) ID() string { return d.log.ID() }
 
@@ -273,9 +292,6 @@ func (d *Database) lag() uint64 {
 
 // ready returns nil if the replica is at most so many records behind, and otherwise what is amiss.
 func (d *Database) ready(mostLag uint64) error {
-	if err := d.broken(); err != nil {
-		return fmt.Errorf("the database %q: %w", d.log.Database(), err)
-	}
 	if lag := d.lag(); lag > mostLag {
 		return fmt.Errorf("the database %q is %d records behind; at most %d are allowed", d.log.Database(), lag, mostLag)
 	}

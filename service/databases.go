@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -48,30 +47,18 @@ type Databases struct {
 
 	refused prometheus.Counter // messages of clients
 
-	mu       sync.RWMutex
-	places   map[string]*place
-	served   *server // answers over NATS; nil before Serve
-	closed   bool    // there will be no other places, and none is opened any more
-	unopened error   // why not all that there were at the start are open; nil once they are
+	life     context.Context // of the process: databases are opened for as long as it lasts
+	end      context.CancelFunc
+	openings sync.WaitGroup // tries to open a database; none begins once closed is set
+
+	mu      sync.RWMutex
+	places  map[string]*place
+	served  *server // answers over NATS; nil before Serve
+	closed  bool    // there will be no other places, and none is opened any more
+	untried error   // why not each database that there was at the start has been tried; nil once it has
 }
 
 var errOpening = errors.New("the databases are being opened")
-
-// place is where the replica of one database is, or will be.
-type place struct {
-	opening sync.Mutex // held while the database is opened or closed
-	closed  bool       // guarded by opening
-	loaded  *restored  // what it is to begin from, once the log has been compared with it; guarded by opening
-
-	mu   sync.RWMutex
-	open *Database // nil until it is open
-}
-
-func (p *place) database() *Database {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	return p.open
-}
 
 // OpenDatabases returns the databases of a NATS cluster; none is open yet.
 func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
@@ -80,11 +67,12 @@ func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
 	s := &Databases{conn: conn, conns: near.NewPool(conn), js: js, config: c, metrics: measure.NewProjections(c.Registry, true),
-		foreign: measure.NewForeign(c.Registry, c.Logger), places: map[string]*place{}, unopened: errOpening}
+		foreign: measure.NewForeign(c.Registry, c.Logger), places: map[string]*place{}, untried: errOpening}
+	s.life, s.end = context.WithCancel(context.Background())
 	s.refused = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "millpond_refused_messages_total", Help: "Messages of clients that were malformed, or of another version.",
 	})
-	c.Registry.MustRegister(s.refused)
+	c.Registry.MustRegister(s.refused, unservedGauge(func() float64 { return float64(len(s.unserved())) }))
 	digests := &digester{process: c.Process, role: RoleReader, find: s.projection, log: c.Logger}
 	if s.silence, err = answerQuestions(conn, c.Logger, s.status, digests); err != nil {
 		return nil, err
@@ -93,16 +81,14 @@ func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
 }
 
 // OpenAll opens every database that there is, and the one of the given name, which it makes if it may. It tries until it has
-// succeeded or ctx ends.
+// succeeded or ctx ends; each round tries them all.
 func (s *Databases) OpenAll(ctx context.Context, first string) error {
 	for said := ""; ; {
-		err := s.openAll(ctx, first)
+		tried, err := s.openAll(ctx, first)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.mu.Lock()
-		s.unopened = err
-		s.mu.Unlock()
+		s.noteRound(tried, err)
 		if err == nil {
 			s.reportMissingLogs()
 			return nil
@@ -112,6 +98,18 @@ func (s *Databases) OpenAll(ctx context.Context, first string) error {
 			said = err.Error()
 		}
 		pause(ctx, followAgain)
+	}
+}
+
+// noteRound notes whether each database has been tried, and otherwise why not.
+func (s *Databases) noteRound(tried bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case tried:
+		s.untried = nil
+	case s.untried != nil:
+		s.untried = err
 	}
 }
 
@@ -137,24 +135,26 @@ func failureLevel(err error) slog.Level {
 	return slog.LevelWarn
 }
 
-func (s *Databases) openAll(ctx context.Context, first string) error {
+// openAll reports also whether it knew the databases, and so has tried each.
+func (s *Databases) openAll(ctx context.Context, first string) (tried bool, err error) {
 	names, err := natslog.List(ctx, s.js)
 	if err != nil {
-		return err
+		return false, err
 	}
+	made := ""
 	if s.config.Create && !slices.Contains(names, first) {
-		if _, err := s.find(ctx, first, true); err != nil {
-			return err
-		}
+		names, made = append(names, first), first
 	}
-	return s.openEach(ctx, names)
+	return true, s.openEach(ctx, names, made)
 }
 
 // mostOpening bounds how many databases are opened at once: each replays its log as fast as it can.
 const mostOpening = 4
 
-// openEach opens the databases. One that cannot be opened keeps no other from it; one that is refused is not tried again.
-func (s *Databases) openEach(ctx context.Context, names []string) error {
+// openEach opens the databases, of which it makes that one. One that cannot be opened keeps no other from it; one that is
+// refused is not tried again.
+func (s *Databases) openEach(ctx context.Context, names []string, made string) error {
+	s.expect(names)
 	failed := make([]error, len(names))
 	room := make(chan struct{}, mostOpening)
 	var opening sync.WaitGroup
@@ -162,7 +162,7 @@ func (s *Databases) openEach(ctx context.Context, names []string) error {
 		room <- struct{}{}
 		opening.Go(func() {
 			defer func() { <-room }()
-			_, err := s.find(ctx, name, false)
+			_, err := s.find(ctx, name, name == made)
 			if isUnsafe(err) {
 				s.config.Logger.Error("the database is refused", "database", name, "error", err)
 				err = nil
@@ -202,56 +202,11 @@ func (s *Databases) replica(ctx context.Context, name string, create bool) (*Dat
 	return nil, kv.Errorf(kv.ErrUnavailable, "the database %q cannot be opened now; try again", name)
 }
 
-// find returns an open database. Whoever comes first opens it, and the others wait.
-func (s *Databases) find(ctx context.Context, name string, create bool) (*Database, error) {
-	p := s.place(name)
-	if p == nil {
-		return nil, errStopping
-	}
-	if d := p.database(); d != nil {
-		return d, nil
-	}
-	p.opening.Lock()
-	defer p.opening.Unlock()
-	if d := p.database(); d != nil || p.closed {
-		if p.closed {
-			return nil, errStopping
-		}
-		return d, nil
-	}
-	d, err := s.open(ctx, p, name, create)
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.open = d
-	return d, nil
-}
-
-// place returns the place of a database, which it makes if nobody else has; nil after Close.
-func (s *Databases) place(name string) *place {
-	s.mu.RLock()
-	p, closed := s.places[name], s.closed
-	s.mu.RUnlock()
-	if p != nil || closed {
-		return p
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p := s.places[name]; p != nil || s.closed {
-		return p
-	}
-	p = &place{}
-	s.places[name] = p
-	return p
-}
-
 // open opens a replica and waits until it has caught up with the log as it is now, so that no watch begins in the past. What
 // it has loaded for that waits in its place for the next try, if the log cannot be followed from there yet.
-func (s *Databases) open(ctx context.Context, p *place, name string, create bool) (*Database, error) {
+func (s *Databases) open(ctx context.Context, p *place, name string, try *opening) (*Database, error) {
 	began := time.Now()
-	log, err := s.openLog(ctx, name, create)
+	log, err := s.openLog(ctx, name, try.create)
 	if err != nil {
 		return nil, err
 	}
@@ -267,8 +222,9 @@ func (s *Databases) open(ctx context.Context, p *place, name string, create bool
 	if err != nil {
 		return nil, err
 	}
-	if err := d.wait(ctx, kv.Position(d.end.Load())); err != nil && d.broken() == nil {
-		return nil, errors.Join(err, d.close(ctx))
+	try.following.Store(d)
+	if err := d.catchUp(ctx, openPatience); err != nil {
+		return nil, fmt.Errorf("open the database %q: %w", name, errors.Join(err, d.close(ctx)))
 	}
 	s.metrics.Show(name, d.projection, func() kv.Position { return kv.Position(d.end.Load()) })
 	s.config.Logger.Info("opened", "database", name, "position", d.projection.Chain().Applied, "checkpoint", keeper.Restored(),
@@ -276,28 +232,10 @@ func (s *Databases) open(ctx context.Context, p *place, name string, create bool
 	return d, nil
 }
 
-// load loads what the database is to begin from, unless that has been done. The name may have become another database's.
-func (p *place) load(log *natslog.Log, c Config, o projection.Options) (err error) {
-	if p.loaded != nil && p.loaded.id == log.ID() {
-		return nil
-	}
-	if err := p.unload(); err != nil {
-		return err
-	}
-	p.loaded, err = c.Checkpoints.restore(log, o, c.Logger.With("database", log.Database()))
-	return err
-}
-
-func (p *place) unload() error {
-	if p.loaded == nil {
-		return nil
-	}
-	loaded := p.loaded
-	p.loaded = nil
-	return loaded.keeper.Projection().Close()
-}
-
+// openLog gives up after findTimeout: a log whose servers are lost never answers.
 func (s *Databases) openLog(ctx context.Context, name string, create bool) (*natslog.Log, error) {
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
 	open := natslog.Open
 	if create {
 		open = func(ctx context.Context, js jetstream.JetStream, name string) (*natslog.Log, error) {
@@ -310,12 +248,11 @@ func (s *Databases) openLog(ctx context.Context, name string, create bool) (*nat
 // all returns the databases that are open, by name.
 func (s *Databases) all() map[string]*Database {
 	s.mu.RLock()
-	places := maps.Clone(s.places)
-	s.mu.RUnlock()
+	defer s.mu.RUnlock()
 	open := map[string]*Database{}
-	for name, p := range places {
-		if d := p.database(); d != nil {
-			open[name] = d
+	for name, p := range s.places {
+		if p.open != nil {
+			open[name] = p.open
 		}
 	}
 	return open
@@ -329,26 +266,7 @@ func (s *Databases) projection(name string) *projection.Projection {
 	return nil
 }
 
-// Ready returns nil if NATS is connected and every replica is close to the end of its log, and otherwise what is amiss.
-func (s *Databases) Ready() error {
-	s.mu.RLock()
-	unopened := s.unopened
-	s.mu.RUnlock()
-	switch {
-	case !s.conn.IsConnected():
-		return errors.New("no NATS server is connected")
-	case unopened != nil:
-		return unopened
-	}
-	for _, d := range s.all() {
-		if err := d.ready(s.config.MostLag); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Close ends all replicas, and takes their checkpoints for as long as saveTimeout. It waits for those that are being opened.
+// Close ends all replicas, and takes their checkpoints for as long as saveTimeout. It ends the tries to open one, and waits for them.
 func (s *Databases) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
 	defer cancel()
@@ -356,20 +274,18 @@ func (s *Databases) Close() error {
 	s.mu.Lock()
 	served := s.served
 	s.closed = true
-	places := slices.Collect(maps.Values(s.places))
 	s.mu.Unlock()
+	s.end()
 	if served != nil {
 		served.close()
 	}
+	s.openings.Wait()
 	var failed []error
-	for _, p := range places {
-		p.opening.Lock()
-		p.closed = true
-		if d := p.database(); d != nil {
-			failed = append(failed, d.close(ctx))
+	for _, p := range s.places { // which do not change any more
+		if p.open != nil {
+			failed = append(failed, p.open.close(ctx))
 		}
 		failed = append(failed, p.unload())
-		p.opening.Unlock()
 	}
 	s.conns.Close()
 	return errors.Join(failed...)

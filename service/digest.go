@@ -32,6 +32,7 @@ type Digest struct {
 	Problem  string      `json:"problem,omitempty"` // why there is no digest
 	Passed   bool        `json:"passed,omitempty"`  // because the process was past the position already
 	Behind   bool        `json:"behind,omitempty"`  // because it did not reach it in time
+	Absent   bool        `json:"absent,omitempty"`  // because the database is none of the process's: not open there, or for others to lead
 }
 
 const (

@@ -113,11 +113,16 @@ func (v *server) refuse(m *nats.Msg, err error) {
 	v.databases.refused.Inc()
 }
 
-// database returns the replica that a message is for.
+// database returns the replica that a message is for. Who does not make it waits for it for openingWait only.
 func (v *server) database(ctx context.Context, m *nats.Msg, create bool) (*Database, error) {
 	name := wire.DatabaseOf(m.Subject)
 	if !kv.ValidDatabaseName(name) {
 		return nil, kv.Errorf(kv.ErrNoDatabase, "there is no database %.80q: a name is 1 to %d of a-z, 0-9, _ and -", name, kv.MaxDatabaseName)
+	}
+	if !create {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, openingWait)
+		defer cancel()
 	}
 	return v.databases.replica(ctx, name, create)
 }

@@ -32,6 +32,9 @@ type DatabaseStatus struct {
 	Lag      uint64      `json:"lag"`      // of a reader, in records
 	Leading  bool        `json:"leading"`  // of a writer
 	Damaged  bool        `json:"damaged"`  // the log cannot be read on
+
+	// Problem is why a reader does not serve it, or a writer does not stand by for it; empty if it does.
+	Problem string `json:"problem,omitempty"`
 }
 
 // The roles of processes.
@@ -105,27 +108,65 @@ func AskStatus(ctx context.Context, conn *nats.Conn, wait time.Duration) ([]Stat
 
 func (s *Databases) status() Status {
 	status := Status{Process: s.config.Process, Role: RoleReader}
-	open := s.all()
-	for _, name := range slices.Sorted(maps.Keys(open)) {
-		d := open[name]
-		chain := d.projection.Chain()
-		status.Databases = append(status.Databases, DatabaseStatus{
-			Name: name, Epoch: chain.Epoch, Position: chain.Applied, Lag: d.lag(), Damaged: d.broken() != nil,
-		})
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, name := range slices.Sorted(maps.Keys(s.places)) {
+		status.Databases = append(status.Databases, s.places[name].status(name))
 	}
 	return status
+}
+
+func (p *place) status(name string) DatabaseStatus {
+	status := DatabaseStatus{Name: name}
+	d := p.open
+	if d == nil {
+		status.Problem = p.problem()
+		if p.try != nil {
+			d = p.try.following.Load()
+		}
+	}
+	if d == nil {
+		return status
+	}
+	chain := d.projection.Chain()
+	status.Epoch, status.Position, status.Lag = chain.Epoch, chain.Applied, d.lag()
+	if err := d.broken(); err != nil {
+		status.Damaged, status.Problem = true, err.Error()
+	}
+	return status
+}
+
+// problem says why the database is not open.
+func (p *place) problem() string {
+	switch {
+	case p.failed != nil:
+		return p.failed.Error()
+	case p.try != nil:
+		return "it is being opened"
+	}
+	return "it has not been opened yet"
 }
 
 func (w *Writers) status() Status {
 	status := Status{Process: w.config.Process, Role: RoleWriter}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(w.known)) {
-		s := w.known[name]
-		chain := s.chain()
-		status.Databases = append(status.Databases, DatabaseStatus{
-			Name: name, Epoch: chain.Epoch, Position: chain.Applied, Leading: s.leading.Load(), Damaged: s.failure != nil,
-		})
+	amiss := w.unserved()
+	names := slices.Concat(slices.Collect(maps.Keys(w.known)), slices.Collect(maps.Keys(amiss)))
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		d := DatabaseStatus{Name: name}
+		if err := amiss[name]; err != nil {
+			d.Problem = err.Error()
+		}
+		if s := w.known[name]; s != nil {
+			chain := s.chain()
+			if d.Problem == "" && s.projection.Load() == nil {
+				d.Problem = "it is being opened"
+			}
+			d.Epoch, d.Position, d.Leading, d.Damaged = chain.Epoch, chain.Applied, s.leading.Load(), s.failure != nil
+		}
+		status.Databases = append(status.Databases, d)
 	}
 	return status
 }

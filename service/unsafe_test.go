@@ -32,8 +32,8 @@ func (r *rig) makeLog(database string) *natslog.Log {
 	return log
 }
 
-// A database whose stream is unsafe is refused: to clients with a sentence, in the log of the process with the reason. That is no
-// reason not to be ready for the others.
+// A database whose stream is unsafe is refused: to clients with a sentence, in the log of the process with the reason. With no
+// other database the process is not ready, and says why.
 func TestUnsafeDatabaseIsRefused(t *testing.T) {
 	r := newRig(t)
 	r.makeLog("orders")
@@ -49,8 +49,8 @@ func TestUnsafeDatabaseIsRefused(t *testing.T) {
 	if err := s.OpenAll(t.Context(), "default"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Ready(); err != nil {
-		t.Errorf("not ready: %v", err)
+	if _, err := s.Ready(); err == nil || !strings.Contains(err.Error(), "has one replica") {
+		t.Errorf("ready: %v; want the reason", err)
 	}
 	if _, err := s.Database(t.Context(), "orders", false); !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "could lose") {
 		t.Errorf("got %v; want a refusal", err)
@@ -84,6 +84,15 @@ func TestWriterRefusesUnsafeDatabase(t *testing.T) {
 	if n := strings.Count(logged.String(), "has one replica"); n != 1 {
 		t.Errorf("the reason was logged %d times, want once:\n%s", n, logged.String())
 	}
+	if got := w.status().Databases; len(got) != 1 || got[0].Name != "orders" || !strings.Contains(got[0].Problem, "has one replica") {
+		t.Errorf("the status is %+v; want the reason", got)
+	}
+	if _, err := w.list(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Ready(); err == nil || !strings.Contains(err.Error(), "has one replica") {
+		t.Errorf("ready: %v; want the reason, since there is no other database", err)
+	}
 }
 
 // A record of a newer format stops a reader and a writer, which say what to do, and is read by neither.
@@ -109,7 +118,7 @@ func TestNewerFormat(t *testing.T) {
 	if err := s.OpenAll(t.Context(), "default"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Ready(); err == nil {
+	if _, err := s.Ready(); err == nil {
 		t.Error("a reader that cannot read the log is ready")
 	}
 	w, err := NewWriters(r.connect(), WritersConfig{

@@ -17,7 +17,7 @@ type Verdict struct {
 	Database string      `json:"database"`
 	Position kv.Position `json:"position"` // at which they were compared
 	Digests  []Digest    `json:"digests"`  // one for each process, sorted by role and process
-	Equal    bool        `json:"equal"`    // all answered, and the same
+	Equal    bool        `json:"equal"`    // all answered but those that are absent, and the same
 }
 
 // How a position is chosen. While records keep coming it must be ahead of where the processes are, and not so far that it is
@@ -31,7 +31,8 @@ const (
 )
 
 // Verify compares the states of a database on all processes that answer with their status. It blocks until it has found a
-// position at which all of them are compared, or has tried that often; then the verdict of the last try is returned.
+// position at which all of them are compared, or has tried that often; then the verdict of the last try is returned. Its digests
+// name every process, also those that do not hold the database.
 func Verify(ctx context.Context, conn *nats.Conn, database string) (v Verdict, err error) {
 	ahead := kv.Position(0)
 	for range verifyTries {
@@ -39,14 +40,19 @@ func Verify(ctx context.Context, conn *nats.Conn, database string) (v Verdict, e
 		if err != nil {
 			return v, err
 		}
-		holders, end := holding(processes, database)
-		if len(holders) == 0 {
+		holders, others, end := holding(processes, database)
+		if len(holders) == 0 && !slices.ContainsFunc(others, func(d Digest) bool { return !d.Absent }) {
 			return v, kv.Errorf(kv.ErrNoDatabase, "no process that answers holds the database %q", database)
 		}
 		v = Verdict{Database: database, Position: end + ahead}
-		if v.Digests, err = askDigests(ctx, conn, database, v.Position, holders, digestAnswers); err != nil {
+		digests, err := askDigests(ctx, conn, database, v.Position, holders, digestAnswers)
+		if err != nil {
 			return v, err
 		}
+		v.Digests = append(digests, others...)
+		slices.SortStableFunc(v.Digests, func(a, b Digest) int {
+			return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Process, b.Process))
+		})
 		v.Equal = equal(v.Digests)
 		switch {
 		case slices.ContainsFunc(v.Digests, func(d Digest) bool { return d.Passed }):
@@ -60,16 +66,24 @@ func Verify(ctx context.Context, conn *nats.Conn, database string) (v Verdict, e
 	return v, nil
 }
 
-// holding returns the statuses of the processes that hold a database, and the highest position that one of them has applied.
-func holding(processes []Status, database string) (holders []Status, end kv.Position) {
+// holding returns the statuses of the processes that hold a database, what is to be said of the others, and the highest position
+// that a holder has applied.
+func holding(processes []Status, database string) (holders []Status, others []Digest, end kv.Position) {
 	for _, p := range processes {
-		for _, d := range p.Databases {
-			if d.Name == database {
-				holders, end = append(holders, p), max(end, d.Position)
-			}
+		i := slices.IndexFunc(p.Databases, func(d DatabaseStatus) bool { return d.Name == database })
+		switch {
+		case i < 0 && p.Role == RoleWriter:
+			others = append(others, Digest{Process: p.Process, Role: p.Role, Problem: "it does not stand by for this database", Absent: true})
+		case i < 0:
+			others = append(others, Digest{Process: p.Process, Role: p.Role, Problem: "nobody has asked it for this database yet", Absent: true})
+		case p.Databases[i].Problem != "":
+			d := p.Databases[i]
+			others = append(others, Digest{Process: p.Process, Role: p.Role, Position: d.Position, Problem: d.Problem})
+		default:
+			holders, end = append(holders, p), max(end, p.Databases[i].Position)
 		}
 	}
-	return holders, end
+	return holders, others, end
 }
 
 // askDigests asks for the digests at a position and returns one answer for each of the processes, in which a missing one is a
@@ -101,9 +115,8 @@ func askDigests(ctx context.Context, conn *nats.Conn, database string, at kv.Pos
 		if err := json.Unmarshal(m.Data, &d); err != nil {
 			return nil, fmt.Errorf("a process answers with a digest that cannot be read: %w", err)
 		}
-		digests = append(digests, d)
-		if i := slices.IndexFunc(missing, func(s Status) bool { return s.Process == d.Process }); i >= 0 {
-			missing = slices.Delete(missing, i, i+1)
+		if i := slices.IndexFunc(missing, func(s Status) bool { return s.Process == d.Process }); i >= 0 { // and not one whose log is damaged
+			digests, missing = append(digests, d), slices.Delete(missing, i, i+1)
 		}
 	}
 	if ctx.Err() != nil {
@@ -112,12 +125,10 @@ func askDigests(ctx context.Context, conn *nats.Conn, database string, at kv.Pos
 	for _, s := range missing {
 		digests = append(digests, Digest{Process: s.Process, Role: s.Role, Problem: "it did not answer"})
 	}
-	slices.SortFunc(digests, func(a, b Digest) int {
-		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Process, b.Process))
-	})
 	return digests, nil
 }
 
 func equal(digests []Digest) bool {
+	digests = slices.DeleteFunc(slices.Clone(digests), func(d Digest) bool { return d.Absent })
 	return !slices.ContainsFunc(digests, func(d Digest) bool { return d.Digest == "" || d.Digest != digests[0].Digest })
 }

@@ -116,7 +116,7 @@ func TestVerifyNoticesDifferences(t *testing.T) {
 		t.Fatal(processes, err)
 	}
 	digests, err := askDigests(t.Context(), conn, "default", at, processes, digestWait)
-	if err != nil || len(digests) != 3 || digests[0].Process != "a" || digests[0].Problem == "" || equal(digests) {
+	if err != nil || len(digests) != 3 || digests[2].Process != "a" || digests[2].Problem == "" || equal(digests) {
 		t.Errorf("got %+v, %v; want a not to have answered", digests, err)
 	}
 }

@@ -1,11 +1,11 @@
 package service
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -88,6 +88,11 @@ func NewWriters(conn *nats.Conn, c WritersConfig) (*Writers, error) {
 		known: map[string]*standing{}, said: map[string]string{},
 	}
 	w.queues = queue.NewMetrics(c.Registry)
+	c.Registry.MustRegister(unservedGauge(func() float64 {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return float64(len(w.unserved()))
+	}))
 	w.metrics = newWriterMetrics(c.Registry, func() float64 { return float64(w.leading.Load()) })
 	return w, nil
 }
@@ -143,12 +148,13 @@ func (w *Writers) list(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.mu.Lock()
-	w.listed = true
-	w.mu.Unlock()
 	if len(w.config.Only) > 0 {
 		names = slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(w.config.Only, name) })
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.listed = true
+	maps.DeleteFunc(w.said, func(name, _ string) bool { return !slices.Contains(names, name) }) // it was deleted
 	return names, nil
 }
 
@@ -306,22 +312,4 @@ func (w *Writers) leads(s *standing, more int64) {
 
 func (w *Writers) handicap() time.Duration {
 	return min(time.Duration(w.leading.Load())*handicapEach, mostHandicap)
-}
-
-// Ready returns nil if NATS is connected and every database is stood by for, and otherwise what is amiss.
-func (w *Writers) Ready() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch {
-	case !w.conn.IsConnected():
-		return errors.New("no NATS server is connected")
-	case !w.listed:
-		return errors.New("the databases have not been listed yet")
-	}
-	for name, s := range w.known {
-		if err := cmp.Or(s.failure, s.waits); err != nil {
-			return fmt.Errorf("the database %q: %w", name, err)
-		}
-	}
-	return nil
 }

@@ -143,8 +143,11 @@ func orDash(text string) string {
 }
 
 func lag(r cluster.ReplicaView) string {
-	if r.Damaged {
+	switch {
+	case r.Damaged:
 		return fmt.Sprintf("%d DAMAGED", r.Lag)
+	case r.Problem != "":
+		return fmt.Sprintf("%d NOT SERVED: %s", r.Lag, r.Problem)
 	}
 	return fmt.Sprint(r.Lag)
 }
@@ -153,6 +156,8 @@ func duty(w cluster.WriterView) string {
 	switch {
 	case w.Damaged:
 		return "DAMAGED"
+	case w.Problem != "":
+		return "NOT STANDING BY: " + w.Problem
 	case w.Leading:
 		return "leading"
 	}

@@ -21,7 +21,11 @@ func TestStatusTable(t *testing.T) {
 			}},
 			{Name: "orders", Problem: "no leader"},
 		},
-		Readers: []cluster.ReplicaView{{Process: "kvreader b 1", Database: "default", Position: 1230, Lag: 4}, {Process: "kvreader c 1", Database: "default", Position: 3, Damaged: true}},
+		Readers: []cluster.ReplicaView{{Process: "kvreader b 1", Database: "default", Position: 1230, Lag: 4}, {Process: "kvreader c 1", Database: "default", Position: 3, Damaged: true}, {Process: "kvreader d 1", Database: "default", Lag: 1234, Problem: "it is being opened"}},
+		Writers: []cluster.WriterView{
+			{Process: "kvwriter a 1", Database: "default", Position: 1234, Leading: true}, {Process: "kvwriter b 1", Database: "default", Position: 1230},
+			{Process: "kvwriter c 1", Database: "default", Problem: "the log ends at 4 and had 5"}, {Process: "kvwriter d 1", Database: "default", Position: 7, Damaged: true, Problem: "a gap"},
+		},
 		Servers: cluster.Servers{Known: []cluster.Server{{Name: "nats1", Version: "2.15.2", SyncAlways: true}, {Name: "nats2", Version: "2.15.2"}}, Size: 3},
 		Warnings: []string{
 			"no kvwriter answers",
@@ -37,6 +41,13 @@ orders    -             0      0
 READER        DATABASE  POSITION  LAG
 kvreader b 1  default   1230      4
 kvreader c 1  default   3         0 DAMAGED
+kvreader d 1  default   0         1234 NOT SERVED: it is being opened
+
+WRITER        DATABASE  POSITION  DUTY
+kvwriter a 1  default   1234      leading
+kvwriter b 1  default   1230      standing by
+kvwriter c 1  default   0         NOT STANDING BY: the log ends at 4 and had 5
+kvwriter d 1  default   7         DAMAGED
 
 STREAM OF  MESSAGES  SIZE    REPLICAS
 default    1234      12 MiB  nats1 leads, nats2 current, nats3 OFFLINE by 4, nats4 BEHIND by 2
@@ -62,7 +73,7 @@ func TestVerifyTable(t *testing.T) {
 	var out strings.Builder
 	err := writeVerdicts(&out, []service.Verdict{
 		{Database: "a", Digests: []service.Digest{digest("r1", "0123456789abcdef0123"), digest("r2", "ffff"), digest("w", "0123456789abcdef0123")}},
-		{Database: "b", Digests: []service.Digest{digest("r1", "1111"), digest("r2", "2222"), {Process: "w", Position: 8, Problem: "it did not answer"}}},
+		{Database: "b", Digests: []service.Digest{digest("r1", "1111"), digest("r2", "2222"), {Process: "w", Position: 8, Problem: "it did not answer"}, {Process: "x", Problem: "others lead it", Absent: true}}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +85,7 @@ a         w        9         0123456789abcdef  ok
 b         r1       9         1111              DIFFERS
 b         r2       9         2222              DIFFERS
 b         w        8         -                 NOT COMPARED: it did not answer
+b         x        0         -                 absent: others lead it
 `
 	if diff := cmp.Diff(out.String(), want); diff != "" {
 		t.Errorf("got (-), want (+):\n%s", diff)

@@ -22,8 +22,9 @@ func newVerifyCommand() *cobra.Command {
 		Long: `Compare the states that all readers and writers of a cluster hold, of the named databases or of all: at the same position
 of the log they have the same digest. Each process reads through its whole state for that, while it goes on serving.
 
-It asks over NATS, with the settings of kvreader. Exit code 1 says that states differ, or that not all processes could be
-compared.`,
+It asks over NATS, with the settings of kvreader. Exit code 1 says that states differ, or that a process that should hold a
+database could not be compared. Every process that answers is listed; "absent" are readers that nobody has asked for a database
+yet, and writers that do not stand by for it.`,
 		Example: `  millpond verify --nats nats://a:4222,nats://b:4222,nats://c:4222
   millpond verify orders -o json`,
 	}
@@ -98,10 +99,12 @@ func writeVerdicts(w io.Writer, verdicts []service.Verdict) error {
 const shownDigest = 16
 
 func verdict(d service.Digest, most string) string {
-	switch d.Digest {
-	case "":
+	switch {
+	case d.Absent:
+		return "absent: " + d.Problem
+	case d.Digest == "":
 		return "NOT COMPARED: " + d.Problem
-	case most:
+	case d.Digest == most:
 		return "ok"
 	}
 	return "DIFFERS"

@@ -17,6 +17,7 @@ import (
 
 // The health check says what /readyz of the same address says, wherever the program listens.
 func TestHealth(t *testing.T) {
+	var missing []string
 	var amiss error
 	web, err := front.Start("0.0.0.0:0", "--addr", slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -27,9 +28,14 @@ func TestHealth(t *testing.T) {
 	if err := health(t.Context(), addr, io.Discard); err == nil {
 		t.Error("healthy before anything is open")
 	}
-	web.Open(func() error { return amiss }, nil)
+	web.Open(func() ([]string, error) { return missing, amiss }, nil)
 	if err := health(t.Context(), addr, io.Discard); err != nil {
 		t.Errorf("not healthy: %v", err)
+	}
+	missing = []string{"one is missing", "another too"}
+	var out strings.Builder
+	if err := health(t.Context(), addr, &out); err != nil || out.String() != "ok\none is missing\nanother too\n" {
+		t.Errorf("got %q, %v; want what is missing, in lines", out.String(), err)
 	}
 	amiss = errors.New("far behind")
 	if err := health(t.Context(), addr, io.Discard); err == nil || !strings.Contains(err.Error(), "far behind") {

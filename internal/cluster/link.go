@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millpondkv/millpond/internal/front"
 	"github.com/nats-io/nats.go"
 )
 
@@ -77,10 +78,10 @@ func (l *link) amiss() error {
 }
 
 // ready returns what is amiss with the connection, or else with what needs it.
-func (l *link) ready(rest func() error) func() error {
-	return func() error {
+func (l *link) ready(rest front.Ready) front.Ready {
+	return func() ([]string, error) {
 		if err := l.amiss(); err != nil {
-			return err
+			return nil, err
 		}
 		return rest()
 	}

@@ -45,6 +45,7 @@ type ReplicaView struct {
 	Position kv.Position `json:"position"`
 	Lag      uint64      `json:"lag"`
 	Damaged  bool        `json:"damaged,omitempty"`
+	Problem  string      `json:"problem,omitempty"` // why it is not served
 }
 
 // WriterView is one database of a writer.
@@ -54,6 +55,7 @@ type WriterView struct {
 	Position kv.Position `json:"position"`
 	Leading  bool        `json:"leading"`
 	Damaged  bool        `json:"damaged,omitempty"`
+	Problem  string      `json:"problem,omitempty"` // why it is not stood by for
 }
 
 const (
@@ -138,10 +140,10 @@ func (o *Overview) fill(processes []service.Status, states map[string]state) {
 			}
 			view.End, view.Epoch = max(view.End, d.Position), max(view.Epoch, d.Epoch)
 			if p.Role == service.RoleReader {
-				o.Readers = append(o.Readers, ReplicaView{p.Process, d.Name, d.Position, d.Lag, d.Damaged})
+				o.Readers = append(o.Readers, ReplicaView{p.Process, d.Name, d.Position, d.Lag, d.Damaged, d.Problem})
 				continue
 			}
-			o.Writers = append(o.Writers, WriterView{p.Process, d.Name, d.Position, d.Leading, d.Damaged})
+			o.Writers = append(o.Writers, WriterView{p.Process, d.Name, d.Position, d.Leading, d.Damaged, d.Problem})
 			if d.Leading && d.Epoch >= view.Epoch { // one that was replaced may not know it yet
 				view.Leader = p.Process
 			}
@@ -195,11 +197,15 @@ func (o *Overview) warn(processes []service.Status, states map[string]state) {
 	for _, r := range o.Readers {
 		if r.Damaged {
 			say("%s cannot read the log of %q on; its own log says where and why", r.Process, r.Database)
+		} else if r.Problem != "" {
+			say("%s does not serve the database %q: %s", r.Process, r.Database, r.Problem)
 		}
 	}
 	for _, w := range o.Writers {
 		if w.Damaged {
 			say("%s cannot read the log of %q on; its own log says where and why", w.Process, w.Database)
+		} else if w.Problem != "" {
+			say("%s does not stand by for the database %q: %s", w.Process, w.Database, w.Problem)
 		}
 	}
 	for _, sentence := range o.Servers.unsafe() {

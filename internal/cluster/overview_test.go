@@ -46,18 +46,23 @@ func TestOverviewWarnings(t *testing.T) {
 		return []service.Status{
 				{Process: "r", Role: service.RoleReader, Databases: []service.DatabaseStatus{{Name: name, Epoch: 1, Position: 1}}},
 				{Process: "w", Role: service.RoleWriter, Databases: []service.DatabaseStatus{{Name: name, Epoch: 1, Position: 1, Leading: true}}},
+				{Process: "x", Role: service.RoleWriter, Databases: []service.DatabaseStatus{{Name: name, Epoch: 1, Position: 1}}},
 			}, map[string]state{name: {State: natslog.State{Last: 1, Replicas: []natslog.Replica{
 				{Server: "a", Leader: true, Current: true}, {Server: "b", Current: true}, {Server: "c", Current: true},
 			}}}}, Servers{Known: []Server{{Name: "a", SyncAlways: true}}, Size: 1}
 	}
 	for want, change := range map[string]func(p []service.Status, s map[string]state, servers *Servers){
-		"":                         func([]service.Status, map[string]state, *Servers) {},
-		"no kvwriter answers":      func(p []service.Status, _ map[string]state, _ *Servers) { p[1] = p[0] },
-		"no kvreader answers":      func(p []service.Status, _ map[string]state, _ *Servers) { p[0] = p[1] },
-		"r answers and has no":     func(p []service.Status, _ map[string]state, _ *Servers) { p[0].Databases = nil },
-		"has no leader":            func(p []service.Status, _ map[string]state, _ *Servers) { p[1].Databases[0].Leading = false },
-		"r cannot read the log":    func(p []service.Status, _ map[string]state, _ *Servers) { p[0].Databases[0].Damaged = true },
-		"w cannot read the log":    func(p []service.Status, _ map[string]state, _ *Servers) { p[1].Databases[0].Damaged = true },
+		"":                      func([]service.Status, map[string]state, *Servers) {},
+		"no kvwriter answers":   func(p []service.Status, _ map[string]state, _ *Servers) { p[1], p[2] = p[0], p[0] },
+		"no kvreader answers":   func(p []service.Status, _ map[string]state, _ *Servers) { p[0] = p[1] },
+		"r answers and has no":  func(p []service.Status, _ map[string]state, _ *Servers) { p[0].Databases = nil },
+		"has no leader":         func(p []service.Status, _ map[string]state, _ *Servers) { p[1].Databases[0].Leading = false },
+		"r cannot read the log": func(p []service.Status, _ map[string]state, _ *Servers) { p[0].Databases[0].Damaged = true },
+		"w cannot read the log": func(p []service.Status, _ map[string]state, _ *Servers) { p[1].Databases[0].Damaged = true },
+		`r does not serve the database "orders": it waits`: func(p []service.Status, _ map[string]state, _ *Servers) { p[0].Databases[0].Problem = "it waits" },
+		`x does not stand by for the database "orders": it waits`: func(p []service.Status, _ map[string]state, _ *Servers) {
+			p[2] = service.Status{Process: "x", Role: service.RoleWriter, Databases: []service.DatabaseStatus{{Name: name, Problem: "it waits"}}}
+		},
 		"on b is offline":          func(_ []service.Status, s map[string]state, _ *Servers) { s[name].Replicas[1].Offline = true },
 		"on c has not caught up":   func(_ []service.Status, s map[string]state, _ *Servers) { s[name].Replicas[2].Current = false },
 		"does not answer: timeout": func(_ []service.Status, s map[string]state, _ *Servers) { s[name] = state{err: errors.New("timeout")} },

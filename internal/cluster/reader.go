@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/millpondkv/millpond/events/natslog"
@@ -75,26 +74,24 @@ func (c *ReaderConfig) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	var serving atomic.Bool
-	web.Open(link.ready(func() error {
-		err := databases.Ready()
-		if err == nil && !serving.Load() {
-			err = errors.New("reads over NATS are not served yet")
-		}
-		return err
-	}), connect)
-	if databases.OpenAll(ctx, kvconnect.DefaultDatabase) == nil {
-		if err := databases.Serve(); err != nil {
-			return errors.Join(err, databases.Close())
-		}
-		serving.Store(true)
-		log.Info("ready", "addr", web.Addr().String())
+	if err := databases.Serve(); err != nil {
+		return errors.Join(err, databases.Close())
 	}
+	web.Open(link.ready(databases.Ready), connect)
+	log.Info("serving", "addr", web.Addr().String())
+	opening, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		if databases.OpenAll(opening, kvconnect.DefaultDatabase) == nil {
+			log.Info("all databases are open")
+		}
+	}()
 	select {
 	case <-ctx.Done():
 		log.Info("draining")
 	case err = <-web.Failed():
 	}
+	cancel()
 	web.Drain(c.DrainDelay, c.DrainTimeout)
 	if err := errors.Join(err, databases.Close()); err != nil {
 		return err

@@ -33,8 +33,11 @@ type Front struct {
 	log         *slog.Logger
 }
 
+// Ready returns nil if all is well, and otherwise what is amiss. If requests are to come although something is missing, it says what.
+type Ready func() (missing []string, err error)
+
 type backend struct {
-	ready   func() error
+	ready   Ready
 	connect *kvconnect.Server // nil: KV Connect is not spoken here
 }
 
@@ -80,8 +83,8 @@ func (f *Front) Observe(endpoint kvconnect.Endpoint, status int, took time.Durat
 // Await has /readyz say what is amiss, unless that is nil, until Open.
 func (f *Front) Await(amiss func() error) { f.awaited.Store(&amiss) }
 
-// Open begins to serve. ready returns nil if all is well, and otherwise what is amiss; connect may be nil.
-func (f *Front) Open(ready func() error, connect *kvconnect.Server) {
+// Open begins to serve; connect may be nil.
+func (f *Front) Open(ready Ready, connect *kvconnect.Server) {
 	if connect != nil {
 		f.metrics = newHTTPMetrics(f.Registry, func() float64 { return float64(connect.Watches()) })
 	}
@@ -154,10 +157,14 @@ func (f *Front) readyz(w http.ResponseWriter, b *backend) {
 	case f.draining.Load():
 		http.Error(w, "the server is stopping", http.StatusServiceUnavailable)
 	default:
-		if err := b.ready(); err != nil {
+		missing, err := b.ready()
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")
+		for _, sentence := range missing {
+			fmt.Fprintln(w, sentence)
+		}
 	}
 }

@@ -61,7 +61,7 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 	if err != nil {
 		return errors.Join(err, e.Close(ctx))
 	}
-	web.Open(e.Ready, connect)
+	web.Open(func() ([]string, error) { return nil, e.Ready() }, connect)
 	welcome(out, c, web.Addr(), token)
 	log.Info("ready", "addr", web.Addr().String())
 	closing := engineTimeout
