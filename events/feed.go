@@ -131,7 +131,7 @@ func (f *Feed) anchor(s Sealed) error {
 	switch {
 	case s.Position != after.Position():
 		return &RecordError{Position: s.Position, Err: fmt.Errorf("%w: %d was asked for", ErrGap, after.Position())}
-	case r.Kind == KindForeign, r.Kind == KindEpoch && after != kv.EndOf(s.Position):
+	case s.Foreign, r.Kind == KindEpoch && after != kv.EndOf(s.Position):
 		return f.unknown()
 	}
 	f.begun = true

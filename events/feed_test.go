@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -48,8 +49,11 @@ func (r *writtenReader) Next(ctx context.Context) (Message, error) {
 func (l *writtenLog) add(t *testing.T, r *Record, foreign bool) {
 	t.Helper()
 	s, data := Seal(l.chain.Applied+1, r)
-	if foreign {
-		s.Record = &Record{Kind: KindForeign}
+	if foreign { // a copy of a record that was there before, or noise
+		s.Foreign, s.Record, data = true, &Record{Kind: KindForeign}, []byte("noise")
+		if s.Position%2 == 0 {
+			data = slices.Clone(l.messages[0].Data)
+		}
 	}
 	l.messages = append(l.messages, Message{Position: s.Position, Data: data})
 	l.foreign[s.Position] = foreign

@@ -57,7 +57,8 @@ var kindNames = map[events.Kind]string{events.KindForeign: "foreign", events.Kin
 func viewRecord(s events.Sealed, counts *bool) recordView {
 	r := s.Record
 	v := recordView{Position: s.Position, Kind: kindNames[r.Kind], Counts: counts, Size: s.Size}
-	if r.Kind == events.KindForeign { // nobody knows what it says
+	if s.Foreign { // it is not for what it says
+		v.Kind = kindNames[events.KindForeign]
 		return v
 	}
 	v.Epoch, v.Time, v.Hash, v.Previous = &r.Epoch, r.Time.String(), hex.EncodeToString(s.Hash[:]), hex.EncodeToString(r.Previous[:])
