@@ -30,14 +30,15 @@ var arrows = map[string][]string{
 	"kvconnect":          {"kvconnect/datapath", "kv", "kv/v8"},
 	"kvconnect/datapath": {},
 	"queue":              {"events", "kv", "kv/v8"},
-	"backup":             {"events", "kv", "kv/v8"},
+	"backup":             {"events", "kv", "kv/v8", "internal/syncfile"},
 
 	// Above the line of what a server is made of: what puts it together.
-	"engine":           append([]string{"internal/natsserver", "internal/syncfile"}, servers...),
-	"service":          servers,
-	"internal/serve":   append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/syncfile"}, servers...),
-	"internal/cluster": append([]string{"service", "internal/front", "internal/config"}, servers...),
-	"internal/front":   {"kvconnect"},
+	"engine":            append([]string{"internal/natsserver", "internal/syncfile"}, servers...),
+	"service":           servers,
+	"internal/serve":    append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/syncfile"}, servers...),
+	"internal/cluster":  append([]string{"service", "internal/front", "internal/config"}, servers...),
+	"internal/front":    {"kvconnect"},
+	"internal/recovery": append([]string{"engine"}, servers...), // what backup needs, made of what servers are made of
 
 	"client":          {"kv", "kv/v8", "kvconnect/datapath"}, // no server code
 	"client/embedded": append([]string{"engine", "service", "client", "internal/natsserver"}, servers...),

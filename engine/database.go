@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
@@ -91,7 +92,7 @@ func (d *Database) openLog(ctx context.Context, create bool) (*natslog.Log, erro
 func (d *Database) load(ctx context.Context) (err error) {
 	logger := d.engine.config.Logger.With("database", d.name)
 	began := time.Now()
-	_, end, err := d.log.Bounds(ctx)
+	first, end, err := d.log.Bounds(ctx)
 	if err != nil {
 		return err
 	}
@@ -100,6 +101,10 @@ func (d *Database) load(ctx context.Context) (err error) {
 		return err
 	}
 	from := p.Chain().Applied
+	if first > from+1 {
+		err := fmt.Errorf("%w: the log of %q begins at %d, and the newest checkpoint is at %d; %s", events.ErrGap, d.name, first, from, restore)
+		return errors.Join(err, p.Close())
+	}
 	if end-from > manyRecords {
 		logger.Info("replaying the log", "from", from, "to", end)
 	}
@@ -126,6 +131,9 @@ const (
 func (d *Database) fromCheckpoint(ctx context.Context, logger *slog.Logger) (*projection.Projection, error) {
 	if d.engine.config.Memory {
 		return projection.New(projection.Options{}), nil
+	}
+	if err := d.engine.dir.adopt(d.log.ID()); err != nil { // a restore that was interrupted
+		return nil, err
 	}
 	var err error
 	if d.store, err = projection.OpenStore(d.engine.checkpointDir(d.log.ID()), d.log.ID()); err != nil {

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -295,7 +294,7 @@ func (c *clock) now() kv.Millis {
 	}
 }
 
-func (e *Engine) checkpointDir(id string) string { return filepath.Join(e.dir.path, "checkpoints", id) }
+func (e *Engine) checkpointDir(id string) string { return e.dir.checkpoints(id) }
 
 // Dir returns the data directory, or the temporary one of an engine in memory.
 func (e *Engine) Dir() string { return e.dir.path }

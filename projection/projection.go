@@ -142,6 +142,16 @@ func (p *Projection) applyAtOnce(records []events.Sealed) error {
 	return refused
 }
 
+// BeginAfter moves an unbroken projection on to a position after which another log begins: see events.Chain. Nothing may be
+// applied meanwhile.
+func (p *Projection) BeginAfter(last kv.Position) {
+	p.entries.Update(func(*buntdb.Tx) error {
+		p.chain = p.chain.BeginAfter(last)
+		return nil
+	})
+	p.applied.advance(last)
+}
+
 // evictRest evicts what is left to evict, a batch at a time so that readers come in between. They do not see the
 // difference.
 func (p *Projection) evictRest() (evicted []kv.EncodedKey) {

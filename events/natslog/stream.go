@@ -17,6 +17,10 @@ import (
 type Config struct {
 	Replicas int  // default 1
 	Memory   bool // keep the stream in memory: lost with the server
+
+	// Of a database that begins with a state that it got elsewhere:
+	ID    string      // its UUID; default a new one
+	First kv.Position // the first position of the log; default 1
 }
 
 // What a stream says of its database in its metadata.
@@ -49,6 +53,10 @@ func streamConfig(database string, c Config) jetstream.StreamConfig {
 	if c.Memory {
 		storage = jetstream.MemoryStorage
 	}
+	id := c.ID
+	if id == "" {
+		id = uuid.NewString()
+	}
 	return jetstream.StreamConfig{
 		Name:        streamName(database),
 		Description: "The log of the Millpond database " + database,
@@ -58,7 +66,8 @@ func streamConfig(database string, c Config) jetstream.StreamConfig {
 		Discard:     jetstream.DiscardNew,
 		DenyDelete:  true,
 		AllowDirect: true,
-		Metadata:    map[string]string{metadataDatabase: database, metadataID: uuid.NewString()},
+		Metadata:    map[string]string{metadataDatabase: database, metadataID: id},
+		FirstSeq:    uint64(c.First),
 	}
 }
 

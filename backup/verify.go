@@ -1,0 +1,164 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/kv"
+)
+
+// Verified is what Verify has looked at.
+type Verified struct {
+	Lines, Fulls, Segments int
+	Messages               int64
+	Bytes                  int64
+	Sealed                 int // encrypted parts of which only the stored bytes were checked, since there is no identity
+}
+
+// Verify reads the whole archive and reports all that is wrong with it, each as an ErrDamaged or an error of events: bytes that
+// are not as they were written, parts that are missing, records that do not continue each other, and full parts that are not
+// what the records before them lead to.
+func (a *Archive) Verify(ctx context.Context) (*Verified, error) {
+	v := &Verified{}
+	catalog, err := a.catalog(ctx)
+	if catalog == nil {
+		return v, err
+	}
+	found := []error{err}
+	v.Lines = len(catalog.Lines)
+	for _, line := range catalog.Lines {
+		found = append(found, line.checkLinks()...)
+		found = append(found, a.verifyLine(ctx, line, v)...)
+		if err := ctx.Err(); err != nil {
+			return v, err
+		}
+	}
+	return v, errors.Join(found...)
+}
+
+// checkLinks looks for what is missing, by the manifests alone: every segment must start at a place where another part ends,
+// and none may be needed that is not there.
+func (l *Line) checkLinks() (found []error) {
+	ends := map[Place]bool{}
+	for _, m := range slices.Concat(l.Fulls, l.Segments) {
+		ends[m.End] = true
+	}
+	for i, s := range l.Segments {
+		first := i == 0 && s.Start.Applied < l.Start().Applied // what came before it was pruned
+		if !first && !ends[*s.Start] && s.End.Applied > l.Start().Applied {
+			found = append(found, fmt.Errorf("%w: nothing leads to %s, which starts after position %d", ErrDamaged, l.name(s), s.Start.Applied))
+		}
+	}
+	end := l.Start()
+	for segment := l.after(end); segment != nil; segment = l.after(end) {
+		end = segment.End
+	}
+	for _, full := range l.Fulls {
+		if full.End.Applied > end.Applied {
+			found = append(found, fmt.Errorf("%w: no segments lead from position %d to %s at %d", ErrDamaged, end.Applied, l.name(full), full.End.Applied))
+		}
+	}
+	return found
+}
+
+func (l *Line) name(m *Manifest) string { return m.Database + "/" + m.partName() }
+
+// verifyLine reads all parts of a line.
+func (a *Archive) verifyLine(ctx context.Context, l *Line, v *Verified) (found []error) {
+	for _, m := range slices.Concat(l.Fulls, l.Segments) {
+		v.Bytes += m.Stored.Bytes
+		if m.Kind == KindFull {
+			v.Fulls++
+		} else {
+			v.Segments++
+			v.Messages += int64(m.Messages)
+		}
+	}
+	if sealed := a.sealed(l); sealed > 0 {
+		v.Sealed += sealed
+		for _, m := range slices.Concat(l.Fulls, l.Segments) {
+			if err := a.checkStored(ctx, m); err != nil {
+				found = append(found, err)
+			}
+		}
+		return found
+	}
+	return a.verifyContents(ctx, l)
+}
+
+// sealed returns how many parts cannot be read for want of an identity.
+func (a *Archive) sealed(l *Line) (n int) {
+	for _, m := range slices.Concat(l.Fulls, l.Segments) {
+		if m.Encrypted && len(a.Identities) == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// verifyContents checks every segment on its own, and replays the line from its first full part on: at each later one the state
+// must be the same, byte for byte.
+func (a *Archive) verifyContents(ctx context.Context, l *Line) (found []error) {
+	fulls := map[kv.Position]*Manifest{}
+	for _, full := range l.Fulls {
+		fulls[full.End.Applied] = full
+	}
+	for _, s := range l.Segments {
+		err := a.scanSegment(ctx, s, func(_ events.Sealed, after events.Chain) error {
+			if full := fulls[after.Applied]; full != nil && placeOf(after) != full.End {
+				return fmt.Errorf("%w: %s is of another history than %s", ErrDamaged, l.name(full), l.name(s))
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			found = append(found, err)
+		}
+	}
+	for _, full := range l.Fulls {
+		state, err := a.readFull(ctx, full)
+		if err != nil {
+			found = append(found, err)
+			continue
+		}
+		found = append(found, state.Close())
+	}
+	found = slices.DeleteFunc(found, func(err error) bool { return err == nil })
+	if len(found) > 0 {
+		return found
+	}
+	for i, full := range l.Fulls[1:] {
+		if err := a.verifyReplay(ctx, l, l.Fulls[i], full); err != nil {
+			found = append(found, err)
+		}
+	}
+	return found
+}
+
+// verifyReplay replays the segments between two full parts.
+func (a *Archive) verifyReplay(ctx context.Context, l *Line, from, to *Manifest) error {
+	plan := &Plan{Line: l, Full: from}
+	for end := from.End; end.Applied < to.End.Applied; {
+		segment := l.after(end)
+		if segment == nil {
+			return nil // checkLinks has said so
+		}
+		plan.Segments, end = append(plan.Segments, segment), segment.End
+	}
+	plan.through = to.End.Applied
+	state, err := a.Replay(ctx, plan)
+	if err != nil {
+		return err
+	}
+	defer state.Close()
+	sum := newMeter()
+	if _, err := state.WriteCheckpoint(ctx, sum, to.DatabaseID); err != nil {
+		return err
+	}
+	if sum.sum() != to.Plain {
+		return fmt.Errorf("%w: %s is not what the records before it lead to", ErrDamaged, l.name(to))
+	}
+	return nil
+}

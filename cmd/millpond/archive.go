@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"filippo.io/age"
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"github.com/millpondkv/millpond/backup"
+	"github.com/millpondkv/millpond/engine"
+	"github.com/millpondkv/millpond/internal/cluster"
+	"github.com/millpondkv/millpond/internal/config"
+	"github.com/millpondkv/millpond/internal/recovery"
+	"github.com/millpondkv/millpond/kvconnect"
+)
+
+// archiveSettings are what every command needs that works with an archive.
+type archiveSettings struct {
+	Database  string   `config:"db" default:"default" help:"the database"`
+	EncryptTo []string `config:"encrypt-to" help:"encrypt what is stored to these age recipients (age1...), the public keys of those who may read it"`
+	Identity  string   `config:"identity" secret:"true" help:"read what is encrypted with these age identities (AGE-SECRET-KEY-1...), the secret keys"`
+}
+
+// originSettings say where a database is that is backed up.
+type originSettings struct {
+	Data string `config:"data" help:"the database is in this data directory of a millpond serve that does not run now; without it, it is in the cluster of --nats"`
+	cluster.NATS
+}
+
+// archiveCommand is a command that works with the archive in the location that its first argument names. The settings have
+// an archiveSettings.
+type archiveCommand struct {
+	*cobra.Command
+	loader   *config.Loader
+	settings *archiveSettings
+	progress *progress
+}
+
+func bindArchive(cmd *cobra.Command, settings any, common *archiveSettings) *archiveCommand {
+	return &archiveCommand{Command: cmd, loader: config.Bind(cmd.Flags(), settings), settings: common}
+}
+
+// do calls f with the archive. The context ends with an interrupt or SIGTERM.
+func (c *archiveCommand) do(location string, f func(ctx context.Context, a *backup.Archive) error) error {
+	if err := c.loader.Load(os.LookupEnv); err != nil {
+		return &usageError{err}
+	}
+	if err := checkName("--db", c.settings.Database); err != nil {
+		return err
+	}
+	recipients, err := c.settings.recipients()
+	if err != nil {
+		return err
+	}
+	identities, err := c.settings.identities()
+	if err != nil {
+		return err
+	}
+	logger, err := newLogger("auto", "info", c.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	blob, err := c.settings.blob(location)
+	if err != nil {
+		return err
+	}
+	c.progress = newProgress(c.ErrOrStderr())
+	err = f(ctx, backup.Open(backup.Config{
+		Blob: blob, Database: c.settings.Database, Recipients: recipients, Identities: identities, ReadState: recovery.ReadState,
+		Now: time.Now, NewID: recovery.NewID(), Logger: logger, Progress: c.progress.add,
+	}))
+	c.progress.end()
+	return err
+}
+
+// checkName refuses what is no name of a database. Names become parts of paths.
+func checkName(flag, name string) error {
+	if !kvconnect.ValidName(name) {
+		return usagef("%s: %q is not the name of a database, which is 1 to %d of a-z, 0-9, _ and -", flag, name, kvconnect.MaxNameSize)
+	}
+	return nil
+}
+
+func (s *archiveSettings) blob(location string) (backup.Blob, error) {
+	if scheme, _, ok := strings.Cut(location, "://"); ok {
+		return nil, usagef("archives are in a directory, not at %q", scheme+"://")
+	}
+	return backup.NewDirectory(location), nil
+}
+
+func (s *archiveSettings) recipients() ([]age.Recipient, error) {
+	if len(s.EncryptTo) == 0 {
+		return nil, nil
+	}
+	list, err := age.ParseRecipients(strings.NewReader(strings.Join(s.EncryptTo, "\n")))
+	if err != nil {
+		return nil, usagef("--encrypt-to: %w", err)
+	}
+	return list, nil
+}
+
+func (s *archiveSettings) identities() ([]age.Identity, error) {
+	if s.Identity == "" {
+		return nil, nil
+	}
+	list, err := age.ParseIdentities(strings.NewReader(s.Identity))
+	if err != nil { // age's error may have the secret in it
+		return nil, usagef("--identity is not an age identity; it is a line that begins with AGE-SECRET-KEY-1")
+	}
+	return list, nil
+}
+
+// source calls f with the database that is to be backed up.
+func (s *originSettings) source(ctx context.Context, database string, logger *slog.Logger, f func(backup.Source) error) error {
+	if s.Data == "" {
+		source, err := recovery.OpenCluster(ctx, func() (*nats.Conn, error) { return s.Dial("millpond backup") }, database)
+		if err != nil {
+			return err
+		}
+		defer source.Close()
+		return f(source)
+	}
+	dir, err := engine.OpenStopped(s.Data, false, logger)
+	if err != nil {
+		return err
+	}
+	source, err := recovery.Stopped(ctx, dir, database)
+	if err == nil {
+		err = f(source)
+	}
+	return errors.Join(err, dir.Close())
+}
+
+// sizeText writes a number of bytes for people.
+func sizeText(bytes int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	n, i := float64(bytes), 0
+	for n >= 1024 && i < len(units)-1 {
+		n, i = n/1024, i+1
+	}
+	if i == 0 {
+		return fmt.Sprintf("%d B", bytes)
+	}
+	return fmt.Sprintf("%.1f %s", n, units[i])
+}

@@ -1,0 +1,269 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/google/uuid"
+	"github.com/millpondkv/millpond/backup"
+	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/natsserver"
+	"github.com/millpondkv/millpond/internal/syncfile"
+	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/projection"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Stopped is a data directory that no engine uses, with its logs open for backup and restore. No records are added to them.
+type Stopped struct {
+	dir  *directory
+	nats *natsserver.Server
+	conn *nats.Conn
+	js   jetstream.JetStream
+}
+
+// OpenStopped locks a data directory; if create is set it is made if it is absent. It must be closed.
+func OpenStopped(path string, create bool, logger *slog.Logger) (*Stopped, error) {
+	if _, err := readFormat(path); !create && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not a data directory of millpond", path)
+	}
+	dir, err := openDirectory(Config{Dir: path})
+	if err != nil {
+		return nil, err
+	}
+	s := &Stopped{dir: dir}
+	if err := s.start(logger); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Stopped) start(logger *slog.Logger) (err error) {
+	if s.nats, err = natsserver.Start(s.dir.nats(), logger); err != nil {
+		return err
+	}
+	if err := s.nats.Check(); err != nil {
+		return fmt.Errorf("recover the logs in %s: %w; %s", s.dir.nats(), err, restore)
+	}
+	if s.conn, err = s.nats.Connect(); err != nil {
+		return err
+	}
+	s.js, err = jetstream.New(s.conn)
+	return err
+}
+
+// Close unlocks the directory.
+func (s *Stopped) Close() error {
+	if s.conn != nil {
+		s.conn.Close()
+	}
+	if s.nats != nil {
+		s.nats.Stop()
+	}
+	return s.dir.close()
+}
+
+// Log opens the log of a database. It fails with kv.ErrNoDatabase.
+func (s *Stopped) Log(ctx context.Context, name string) (*natslog.Log, error) {
+	return natslog.Open(ctx, s.js, name)
+}
+
+// State returns the state of a database at the end of its log. The caller closes it.
+func (s *Stopped) State(ctx context.Context, log *natslog.Log) (*projection.Projection, error) {
+	if err := s.dir.adopt(log.ID()); err != nil {
+		return nil, err
+	}
+	store, err := projection.OpenStore(s.dir.checkpoints(log.ID()), log.ID())
+	if err != nil {
+		return nil, err
+	}
+	p, _, err := store.Load(projection.Options{})
+	if err != nil {
+		return nil, err
+	}
+	first, end, err := log.Bounds(ctx)
+	if err == nil && first > p.Chain().Applied+1 {
+		err = fmt.Errorf("%w: the log of %q begins at %d, and there is no checkpoint before that", events.ErrGap, log.Database(), first)
+	}
+	if err == nil {
+		err = p.CatchUp(ctx, log, end)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("replay the log of %q: %w", log.Database(), err), p.Close())
+	}
+	return p, nil
+}
+
+// A restored database is made in three steps, and a crash between any two leaves what the next start, or the next try,
+// can go on with: its checkpoint is stored in the directory restored/UUID; its log is made, and from here on the database
+// exists; the directory becomes checkpoints/UUID. Whoever opens the log takes the last step first.
+
+// originFile says in the directory of a restored database where its state came from.
+const originFile = "origin"
+
+type origin struct {
+	Source string      `json:"source"`
+	First  kv.Position `json:"first"`
+}
+
+// Absent implements backup.Maker. A database that Make began to make counts as absent.
+func (s *Stopped) Absent(ctx context.Context, name string) error {
+	log, err := s.Log(ctx, name)
+	if errors.Is(err, kv.ErrNoDatabase) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(s.dir.restored(log.ID())); err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %q in %s", backup.ErrDatabaseExists, name, s.dir.path)
+}
+
+// Make implements backup.Maker.
+func (s *Stopped) Make(ctx context.Context, n backup.New) error {
+	log, err := s.Log(ctx, n.Name)
+	if err == nil {
+		return s.finish(log, n)
+	}
+	if !errors.Is(err, kv.ErrNoDatabase) {
+		return err
+	}
+	id := uuid.NewString()
+	if err := s.stage(ctx, id, n); err != nil {
+		return err
+	}
+	if _, err := natslog.Create(ctx, s.js, n.Name, natslog.Config{ID: id, First: n.First}); err != nil {
+		return err
+	}
+	return s.dir.adopt(id)
+}
+
+// finish goes on with a database that an earlier Make has left, if it is the same one.
+func (s *Stopped) finish(log *natslog.Log, n backup.New) error {
+	dir := s.dir.restored(log.ID())
+	data, err := os.ReadFile(filepath.Join(dir, originFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %q in %s", backup.ErrDatabaseExists, n.Name, s.dir.path)
+	}
+	var from origin
+	if err = errors.Join(err, json.Unmarshal(data, &from)); err != nil {
+		return fmt.Errorf("read the origin of %q: %w", n.Name, err)
+	}
+	if err := s.dir.adopt(log.ID()); err != nil {
+		return err
+	}
+	if from.Source != n.Source {
+		return fmt.Errorf("%w: %q was being restored to another state, and that is done now", backup.ErrDatabaseExists, n.Name)
+	}
+	return nil
+}
+
+// stage stores the checkpoint of a database that does not exist yet, in place of those that earlier tries have left.
+func (s *Stopped) stage(ctx context.Context, id string, n backup.New) error {
+	if err := s.clearStaged(ctx); err != nil {
+		return err
+	}
+	store, err := projection.OpenStore(s.dir.restored(id), id)
+	if err != nil {
+		return err
+	}
+	chain, err := store.Put(ctx, n.WriteCheckpoint)
+	if err != nil {
+		return err
+	}
+	if chain.Applied != n.First-1 {
+		return fmt.Errorf("the state is at %d, and the log begins at %d", chain.Applied, n.First)
+	}
+	if err := readBack(ctx, store, id, n); err != nil {
+		return err
+	}
+	data, err := json.Marshal(origin{Source: n.Source, First: n.First})
+	if err != nil {
+		return err
+	}
+	if err := syncfile.Write(filepath.Join(s.dir.restored(id), originFile), append(data, '\n')); err != nil {
+		return err
+	}
+	return errors.Join(syncfile.SyncDir(s.dir.restored("")), syncfile.SyncDir(s.dir.path))
+}
+
+// readBack compares what was stored with what was to be.
+func readBack(ctx context.Context, store *projection.Store, id string, n backup.New) error {
+	p, skipped, err := store.Load(projection.Options{})
+	if err = errors.Join(err, skipped); err != nil {
+		return fmt.Errorf("read back the state: %w", err)
+	}
+	defer p.Close()
+	want, got := sha256.New(), sha256.New()
+	_, err = n.WriteCheckpoint(ctx, want, id)
+	if _, err2 := p.WriteCheckpoint(ctx, got, id); errors.Join(err, err2) != nil {
+		return errors.Join(err, err2)
+	}
+	if !bytes.Equal(want.Sum(nil), got.Sum(nil)) {
+		return errors.New("the state that was stored is not the one that was restored; look at the disk")
+	}
+	return nil
+}
+
+// clearStaged deletes what tries have left that did not come to make the log.
+func (s *Stopped) clearStaged(ctx context.Context) error {
+	dirs, err := os.ReadDir(s.dir.restored(""))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	names, err := natslog.List(ctx, s.js)
+	if err != nil {
+		return err
+	}
+	made := map[string]bool{}
+	for _, name := range names {
+		log, err := s.Log(ctx, name)
+		if err != nil {
+			return err
+		}
+		made[log.ID()] = true
+	}
+	for _, dir := range dirs {
+		if !made[dir.Name()] {
+			if err := os.RemoveAll(s.dir.restored(dir.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (d *directory) restored(id string) string    { return filepath.Join(d.path, "restored", id) }
+func (d *directory) checkpoints(id string) string { return filepath.Join(d.path, "checkpoints", id) }
+
+// adopt takes the last step of a restore, if it is left to take.
+func (d *directory) adopt(id string) error {
+	if _, err := os.Stat(d.restored(id)); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	if err := os.MkdirAll(d.checkpoints(""), 0o700); err != nil {
+		return err
+	}
+	if err := syncfile.SyncDir(d.path); err != nil {
+		return err
+	}
+	return syncfile.Publish(d.restored(id), d.checkpoints(id))
+}
