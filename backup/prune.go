@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -78,10 +77,17 @@ func (c *Catalog) unneeded(since kv.Millis) (list []*Manifest) {
 				base = full
 			}
 		}
-		for _, m := range slices.Concat(l.Fulls, l.Segments) {
-			if m.End.Applied < base.End.Applied || m.Kind == KindSegment && m.End.Applied == base.End.Applied {
+		for _, m := range l.Fulls {
+			if m.End.Applied < base.End.Applied {
 				list = append(list, m)
 			}
+		}
+		reached := base.End.Applied
+		for _, m := range l.Segments {
+			if m.End.Applied <= reached { // by other segments too: it was merged, and a crash has kept it from being deleted
+				list = append(list, m)
+			}
+			reached = max(reached, m.End.Applied)
 		}
 	}
 	return list

@@ -156,19 +156,22 @@ func (a *Archive) replaySegment(ctx context.Context, r *replay, m *Manifest) err
 	if !r.began {
 		r.began, r.chain = true, r.state.Chain()
 	}
-	return a.scanSegment(ctx, m, func(s events.Sealed, _ events.Chain) error {
+	return a.scanSegment(ctx, m, func(s events.Sealed, after events.Chain) error {
 		if s.Position <= r.chain.Applied || r.done {
 			return ctx.Err()
 		}
-		return r.record(s)
+		return r.record(s, after)
 	})
 }
 
-// record takes the next record. A segment's records continue each other; that the first one continues the state is for its hash
-// chain to tell.
-func (r *replay) record(s events.Sealed) error {
+// record takes the next record, which the segment's own chain has come to: to the same place as the state's, or the segment is
+// of another history.
+func (r *replay) record(s events.Sealed, after events.Chain) error {
 	next := r.chain
 	counts, err := next.Accept(s)
+	if err == nil && next != after {
+		err = &events.RecordError{Position: s.Position, Err: events.ErrDiverged}
+	}
 	if err != nil {
 		return err
 	}

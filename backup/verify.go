@@ -39,29 +39,30 @@ func (a *Archive) Verify(ctx context.Context) (*Verified, error) {
 	return v, errors.Join(found...)
 }
 
-// checkLinks looks for what is missing, by the manifests alone: every segment must start at a place where another part ends,
-// and none may be needed that is not there.
+// checkLinks looks for what is missing, by the manifests alone: every segment must start where another part ends, or within
+// one, and the segments must lead from the first full part to all the others.
 func (l *Line) checkLinks() (found []error) {
-	ends := map[Place]bool{}
-	for _, m := range slices.Concat(l.Fulls, l.Segments) {
-		ends[m.End] = true
-	}
+	reached := l.Start().Applied
 	for i, s := range l.Segments {
-		first := i == 0 && s.Start.Applied < l.Start().Applied // what came before it was pruned
-		if !first && !ends[*s.Start] && s.End.Applied > l.Start().Applied {
-			found = append(found, fmt.Errorf("%w: nothing leads to %s, which starts after position %d", ErrDamaged, l.name(s), s.Start.Applied))
+		if i == 0 { // what came before it was pruned, if it starts before the first full part
+			reached = max(reached, s.Start.Applied)
+			if s.Start.Applied > l.Start().Applied {
+				found = append(found, l.missing(l.Start().Applied, s.Start.Applied))
+			}
 		}
-	}
-	end := l.Start()
-	for segment := l.after(end); segment != nil; segment = l.after(end) {
-		end = segment.End
-	}
-	for _, full := range l.Fulls {
-		if full.End.Applied > end.Applied {
-			found = append(found, fmt.Errorf("%w: no segments lead from position %d to %s at %d", ErrDamaged, end.Applied, l.name(full), full.End.Applied))
+		if s.Start.Applied > reached {
+			found = append(found, l.missing(reached, s.Start.Applied))
 		}
+		reached = max(reached, s.End.Applied)
+	}
+	if last := l.Fulls[len(l.Fulls)-1].End.Applied; last > reached {
+		found = append(found, l.missing(reached, last))
 	}
 	return found
+}
+
+func (l *Line) missing(after, through kv.Position) error {
+	return fmt.Errorf("%w: no segment has the positions from %d to %d", ErrDamaged, after+1, through)
 }
 
 func (l *Line) name(m *Manifest) string { return m.Database + "/" + m.partName() }
@@ -102,14 +103,13 @@ func (a *Archive) sealed(l *Line) (n int) {
 // verifyContents checks every segment on its own, and replays the line from its first full part on: at each later one the state
 // must be the same, byte for byte.
 func (a *Archive) verifyContents(ctx context.Context, l *Line) (found []error) {
-	fulls := map[kv.Position]*Manifest{}
-	for _, full := range l.Fulls {
-		fulls[full.End.Applied] = full
-	}
+	places := l.places()
 	for _, s := range l.Segments {
 		err := a.scanSegment(ctx, s, func(_ events.Sealed, after events.Chain) error {
-			if full := fulls[after.Applied]; full != nil && placeOf(after) != full.End {
-				return fmt.Errorf("%w: %s is of another history than %s", ErrDamaged, l.name(full), l.name(s))
+			for _, other := range places[after.Applied] {
+				if other != placeOf(after) {
+					return fmt.Errorf("%w: at position %d %s is of another history than other parts", ErrDamaged, after.Applied, l.name(s))
+				}
 			}
 			return ctx.Err()
 		})
@@ -135,6 +135,18 @@ func (a *Archive) verifyContents(ctx context.Context, l *Line) (found []error) {
 		}
 	}
 	return found
+}
+
+// places returns all that the manifests say of places, by position.
+func (l *Line) places() map[kv.Position][]Place {
+	places := map[kv.Position][]Place{}
+	for _, m := range slices.Concat(l.Fulls, l.Segments) {
+		places[m.End.Applied] = append(places[m.End.Applied], m.End)
+		if m.Start != nil {
+			places[m.Start.Applied] = append(places[m.Start.Applied], *m.Start)
+		}
+	}
+	return places
 }
 
 // verifyReplay replays the segments between two full parts.
