@@ -56,7 +56,7 @@ var arrows = map[string][]string{
 }
 
 // servers are the packages that a server is made of.
-var servers = []string{"writer", "projection", "events/...", "kvconnect/...", "queue", "backup", "kv", "kv/v8"}
+var servers = []string{"writer", "projection", "events/...", "kvconnect/...", "queue", "backup/...", "kv", "kv/v8"}
 
 // serverModules names the modules that a client program must not be made to link.
 var serverModules = []string{"github.com/nats-io/nats-server/", "github.com/tidwall/buntdb"}

@@ -15,7 +15,7 @@ var (
 // Blob keeps bytes under names: a directory, or a bucket of an object store. Names are of letters, digits, dots, hyphens,
 // underscores, and slashes between them. Its methods may be called from several goroutines.
 type Blob interface {
-	// Put stores all that r yields under a name that is free, and returns when it is durable. It fails with ErrExists if the
+	// Put stores all that r yields, which is not nothing, under a name that is free, and returns when it is durable. It fails with ErrExists if the
 	// name is taken. After any other error it may be stored whole, or not at all.
 	Put(ctx context.Context, name string, r io.Reader) error
 

@@ -70,8 +70,8 @@ func TestCrashOfPruneAtEveryStep(t *testing.T) {
 	h := newHistory(t, 12)
 	whole := newMemory()
 	follow(t, archive(t, whole), sourceOf(h.log), quick)
-	for range 4 {
-		h.reign(4)
+	for range 3 {
+		h.reign(2)
 		a := archive(t, whole)
 		follow(t, a, sourceOf(h.log), quick)
 		addFull(t, a, h)

@@ -69,9 +69,9 @@ func wantNames(t *testing.T, b backup.Blob, prefix string, names ...string) {
 
 func testPut(t *testing.T, b backup.Blob) {
 	large := bytes.Repeat([]byte("0123456789abcdef"), 1<<10)
-	put(t, b, "d/empty", nil)
+	put(t, b, "d/small", []byte{0})
 	put(t, b, "d/large.part", large)
-	want(t, b, "d/empty", nil)
+	want(t, b, "d/small", []byte{0})
 	want(t, b, "d/large.part", large)
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millpondkv/millpond/backup"
+	"github.com/millpondkv/millpond/backup/s3"
 	"github.com/millpondkv/millpond/engine"
 	"github.com/millpondkv/millpond/internal/cluster"
 	"github.com/millpondkv/millpond/internal/config"
@@ -28,6 +29,11 @@ type archiveSettings struct {
 	Database  string   `config:"db" default:"default" help:"the database"`
 	EncryptTo []string `config:"encrypt-to" help:"encrypt what is stored to these age recipients (age1...), the public keys of those who may read it"`
 	Identity  string   `config:"identity" secret:"true" help:"read what is encrypted with these age identities (AGE-SECRET-KEY-1...), the secret keys"`
+
+	Endpoint  string `config:"s3-endpoint" env:"AWS_ENDPOINT_URL_S3,AWS_ENDPOINT_URL" default:"https://s3.amazonaws.com" help:"the object store of a location s3://BUCKET/PREFIX"`
+	Region    string `config:"s3-region" env:"AWS_REGION" help:"its region; without it the store is asked"`
+	AccessKey string `config:"s3-access-key" env:"AWS_ACCESS_KEY_ID" help:"the access key; without it those of ~/.aws or of the machine's role are used"`
+	SecretKey string `config:"s3-secret-key" env:"AWS_SECRET_ACCESS_KEY" secret:"true" help:"the secret key that belongs to it"`
 }
 
 // originSettings say where a database is that is backed up.
@@ -93,11 +99,23 @@ func checkName(flag, name string) error {
 	return nil
 }
 
+// blob returns the location: a directory, or s3://BUCKET/PREFIX.
 func (s *archiveSettings) blob(location string) (backup.Blob, error) {
-	if scheme, _, ok := strings.Cut(location, "://"); ok {
-		return nil, usagef("archives are in a directory, not at %q", scheme+"://")
+	scheme, rest, ok := strings.Cut(location, "://")
+	if !ok {
+		return backup.NewDirectory(location), nil
 	}
-	return backup.NewDirectory(location), nil
+	bucket, prefix, _ := strings.Cut(rest, "/")
+	if scheme != "s3" || bucket == "" {
+		return nil, usagef("the location %q is neither a directory nor s3://BUCKET/PREFIX", location)
+	}
+	blob, err := s3.New(s3.Config{
+		Endpoint: s.Endpoint, Region: s.Region, AccessKey: s.AccessKey, SecretKey: s.SecretKey, Bucket: bucket, Prefix: strings.Trim(prefix, "/"),
+	})
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	return blob, nil
 }
 
 func (s *archiveSettings) recipients() ([]age.Recipient, error) {
