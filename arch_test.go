@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	// Above the line of what a server is made of: what puts it together.
 	"engine":            append([]string{"internal/natsserver", "internal/syncfile"}, servers...),
 	"service":           servers,
-	"internal/serve":    append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/syncfile"}, servers...),
+	"internal/serve":    append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/recovery", "internal/syncfile"}, servers...),
 	"internal/cluster":  append([]string{"service", "internal/front", "internal/config"}, servers...),
 	"internal/front":    {"kvconnect"},
 	"internal/recovery": append([]string{"engine"}, servers...), // what backup needs, made of what servers are made of

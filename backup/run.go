@@ -43,6 +43,9 @@ func (a *Archive) Run(ctx context.Context, source Source, c RunConfig) error {
 		began := a.Now()
 		err := a.follow(ctx, source, c)
 		if ctx.Err() != nil {
+			if errors.Is(err, ctx.Err()) {
+				return nil
+			}
 			return err
 		}
 		if a.Now().Sub(began) > settled {

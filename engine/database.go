@@ -257,6 +257,9 @@ func (d *Database) close(ctx context.Context) error {
 	return errors.Join(err, d.projection.Close())
 }
 
+// Name returns the database's name.
+func (d *Database) Name() string { return d.name }
+
 // ID returns the database's UUID, lowercase and with hyphens.
 func (d *Database) ID() string { return d.log.ID() }
 

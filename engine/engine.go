@@ -226,6 +226,9 @@ func (e *Engine) place(name string) *Database {
 	return d
 }
 
+// Databases returns the databases that are open.
+func (e *Engine) Databases() []*Database { return e.all() }
+
 // all returns the databases that are open.
 func (e *Engine) all() (list []*Database) {
 	e.mu.RLock()

@@ -91,6 +91,11 @@ func (s *Stopped) State(ctx context.Context, log *natslog.Log) (*projection.Proj
 	if err != nil {
 		return nil, err
 	}
+	return replayed(ctx, p, log)
+}
+
+// replayed applies what a log has after the state of a checkpoint.
+func replayed(ctx context.Context, p *projection.Projection, log *natslog.Log) (*projection.Projection, error) {
 	first, end, err := log.Bounds(ctx)
 	if err == nil && first > p.Chain().Applied+1 {
 		err = fmt.Errorf("%w: the log of %q begins at %d, and there is no checkpoint before that", events.ErrGap, log.Database(), first)
@@ -102,6 +107,22 @@ func (s *Stopped) State(ctx context.Context, log *natslog.Log) (*projection.Proj
 		return nil, errors.Join(fmt.Errorf("replay the log of %q: %w", log.Database(), err), p.Close())
 	}
 	return p, nil
+}
+
+// Log returns the log, for reading.
+func (d *Database) Log() *natslog.Log { return d.log }
+
+// State returns a copy of the state at the end of the log, made from the newest checkpoint and the rest of the log: the database goes
+// on undisturbed. The caller closes it.
+func (d *Database) State(ctx context.Context) (*projection.Projection, error) {
+	if d.store == nil {
+		return replayed(ctx, projection.New(projection.Options{}), d.log)
+	}
+	p, _, err := d.store.Load(projection.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return replayed(ctx, p, d.log)
 }
 
 // A restored database is made in three steps, and a crash between any two leaves what the next start, or the next try,

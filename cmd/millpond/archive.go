@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millpondkv/millpond/backup"
-	"github.com/millpondkv/millpond/backup/s3"
 	"github.com/millpondkv/millpond/engine"
 	"github.com/millpondkv/millpond/internal/cluster"
 	"github.com/millpondkv/millpond/internal/config"
@@ -26,14 +25,9 @@ import (
 
 // archiveSettings are what every command needs that works with an archive.
 type archiveSettings struct {
-	Database  string   `config:"db" default:"default" help:"the database"`
-	EncryptTo []string `config:"encrypt-to" help:"encrypt what is stored to these age recipients (age1...), the public keys of those who may read it"`
-	Identity  string   `config:"identity" secret:"true" help:"read what is encrypted with these age identities (AGE-SECRET-KEY-1...), the secret keys"`
-
-	Endpoint  string `config:"s3-endpoint" env:"AWS_ENDPOINT_URL_S3,AWS_ENDPOINT_URL" default:"https://s3.amazonaws.com" help:"the object store of a location s3://BUCKET/PREFIX"`
-	Region    string `config:"s3-region" env:"AWS_REGION" help:"its region; without it the store is asked"`
-	AccessKey string `config:"s3-access-key" env:"AWS_ACCESS_KEY_ID" help:"the access key; without it those of ~/.aws or of the machine's role are used"`
-	SecretKey string `config:"s3-secret-key" env:"AWS_SECRET_ACCESS_KEY" secret:"true" help:"the secret key that belongs to it"`
+	Database string `config:"db" default:"default" help:"the database"`
+	Identity string `config:"identity" secret:"true" help:"read what is encrypted with these age identities (AGE-SECRET-KEY-1...), the secret keys"`
+	recovery.Store
 }
 
 // originSettings say where a database is that is backed up.
@@ -63,9 +57,9 @@ func (c *archiveCommand) do(location string, f func(ctx context.Context, a *back
 	if err := checkName("--db", c.settings.Database); err != nil {
 		return err
 	}
-	recipients, err := c.settings.recipients()
+	recipients, err := c.settings.Recipients()
 	if err != nil {
-		return err
+		return &usageError{err}
 	}
 	identities, err := c.settings.identities()
 	if err != nil {
@@ -78,9 +72,9 @@ func (c *archiveCommand) do(location string, f func(ctx context.Context, a *back
 	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	blob, err := c.settings.blob(location)
+	blob, err := c.settings.Blob(location)
 	if err != nil {
-		return err
+		return &usageError{err}
 	}
 	c.progress = newProgress(c.ErrOrStderr())
 	err = f(ctx, backup.Open(backup.Config{
@@ -97,36 +91,6 @@ func checkName(flag, name string) error {
 		return usagef("%s: %q is not the name of a database, which is 1 to %d of a-z, 0-9, _ and -", flag, name, kvconnect.MaxNameSize)
 	}
 	return nil
-}
-
-// blob returns the location: a directory, or s3://BUCKET/PREFIX.
-func (s *archiveSettings) blob(location string) (backup.Blob, error) {
-	scheme, rest, ok := strings.Cut(location, "://")
-	if !ok {
-		return backup.NewDirectory(location), nil
-	}
-	bucket, prefix, _ := strings.Cut(rest, "/")
-	if scheme != "s3" || bucket == "" {
-		return nil, usagef("the location %q is neither a directory nor s3://BUCKET/PREFIX", location)
-	}
-	blob, err := s3.New(s3.Config{
-		Endpoint: s.Endpoint, Region: s.Region, AccessKey: s.AccessKey, SecretKey: s.SecretKey, Bucket: bucket, Prefix: strings.Trim(prefix, "/"),
-	})
-	if err != nil {
-		return nil, &usageError{err}
-	}
-	return blob, nil
-}
-
-func (s *archiveSettings) recipients() ([]age.Recipient, error) {
-	if len(s.EncryptTo) == 0 {
-		return nil, nil
-	}
-	list, err := age.ParseRecipients(strings.NewReader(strings.Join(s.EncryptTo, "\n")))
-	if err != nil {
-		return nil, usagef("--encrypt-to: %w", err)
-	}
-	return list, nil
 }
 
 func (s *archiveSettings) identities() ([]age.Identity, error) {

@@ -88,6 +88,9 @@ a check with one from the time after that moment fails. A restore that was inter
 			if s.Data == "" || s.DryRun && absent(s.Data) {
 				return c.restore(ctx, a, t, s.As, nil, s.DryRun)
 			}
+			if _, err := a.Plan(ctx, t); err != nil { // before the directory is made
+				return err
+			}
 			dir, err := engine.OpenStopped(s.Data, !s.DryRun, a.Logger)
 			if err != nil {
 				return err

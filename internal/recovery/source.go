@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/millpondkv/millpond/backup"
 	"github.com/millpondkv/millpond/engine"
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
@@ -31,24 +32,27 @@ func (s logSource) WriteCheckpoint(ctx context.Context, w io.Writer) (events.Cha
 	return p.WriteCheckpoint(ctx, w, s.ID())
 }
 
-// stoppedSource is a database of a data directory that no engine uses.
-type stoppedSource struct {
+// foldedSource is a database whose state fold returns.
+type foldedSource struct {
 	*natslog.Log
-	dir *engine.Stopped
+	fold func(ctx context.Context) (*projection.Projection, error)
 }
 
 // Stopped returns a database of a data directory as a source.
-func Stopped(ctx context.Context, dir *engine.Stopped, database string) (*stoppedSource, error) {
+func Stopped(ctx context.Context, dir *engine.Stopped, database string) (backup.Source, error) {
 	log, err := dir.Log(ctx, database)
 	if err != nil {
 		return nil, err
 	}
-	return &stoppedSource{log, dir}, nil
+	return foldedSource{log, func(ctx context.Context) (*projection.Projection, error) { return dir.State(ctx, log) }}, nil
 }
 
+// Open returns a database of an engine that runs as a source.
+func Open(db *engine.Database) backup.Source { return foldedSource{db.Log(), db.State} }
+
 // WriteCheckpoint implements backup.Source.
-func (s *stoppedSource) WriteCheckpoint(ctx context.Context, w io.Writer) (events.Chain, error) {
-	p, err := s.dir.State(ctx, s.Log)
+func (s foldedSource) WriteCheckpoint(ctx context.Context, w io.Writer) (events.Chain, error) {
+	p, err := s.fold(ctx)
 	if err != nil {
 		return events.Chain{}, err
 	}

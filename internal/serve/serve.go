@@ -61,6 +61,11 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 	if err != nil {
 		return errors.Join(err, e.Close(ctx))
 	}
+	archives, err := newArchives(c, e, log)
+	if err != nil {
+		return errors.Join(err, e.Close(ctx))
+	}
+	stopArchives := archives.start()
 	web.Open(e.Ready, connect)
 	welcome(out, c, web.Addr(), token)
 	log.Info("ready", "addr", web.Addr().String())
@@ -74,6 +79,7 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 		c.DrainDelay, c.DrainTimeout, closing = 0, min(c.DrainTimeout, brokenTimeout), brokenTimeout
 	}
 	web.Drain(c.DrainDelay, c.DrainTimeout)
+	stopArchives()
 	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
 	if err := errors.Join(err, e.Close(ctx)); err != nil {
