@@ -35,7 +35,7 @@ const (
 	DefaultRetry     = 2 * time.Second
 )
 
-// Run keeps the archive at most some seconds behind the log, until ctx ends, and stores what it has read by then. It goes on where
+// Run keeps the archive at most some seconds behind the log, until ctx ends; then it stores what the log has by then. It goes on where
 // the archive ends; if the log does not go on there, it begins a new line. Failures of the log and the Blob are logged, and tried
 // again for ever.
 func (a *Archive) Run(ctx context.Context, source Source, c RunConfig) error {
@@ -87,7 +87,7 @@ func (a *Archive) follow(ctx context.Context, source Source, c RunConfig) error 
 		if ctx.Err() != nil {
 			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 			defer cancel()
-			return t.store(ending)
+			return errors.Join(t.readRest(ending), t.store(ending))
 		}
 		if err != nil {
 			return err
@@ -234,6 +234,18 @@ func (t *tail) step(ctx context.Context) error {
 		return t.add(m)
 	case waiting.Err() != nil:
 		return ctx.Err()
+	}
+	return err
+}
+
+// readRest reads what the log has now.
+func (t *tail) readRest(ctx context.Context) error {
+	_, last, err := t.source.Bounds(ctx)
+	for err == nil && t.chain.Applied < last {
+		var m events.Message
+		if m, err = t.reader.Next(ctx); err == nil {
+			err = t.add(m)
+		}
 	}
 	return err
 }

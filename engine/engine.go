@@ -87,6 +87,9 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 }
 
 func (e *Engine) start(ctx context.Context) (err error) {
+	if err := e.dir.clearUnfinishedLogs(); err != nil {
+		return err
+	}
 	if e.nats, err = natsserver.Start(e.dir.nats(), e.config.Logger); err != nil {
 		return err
 	}

@@ -49,6 +49,9 @@ func OpenStopped(path string, create bool, logger *slog.Logger) (*Stopped, error
 }
 
 func (s *Stopped) start(logger *slog.Logger) (err error) {
+	if err := s.dir.clearUnfinishedLogs(); err != nil {
+		return err
+	}
 	if s.nats, err = natsserver.Start(s.dir.nats(), logger); err != nil {
 		return err
 	}
@@ -133,6 +136,7 @@ func (d *Database) State(ctx context.Context) (*projection.Projection, error) {
 const originFile = "origin"
 
 type origin struct {
+	Name   string      `json:"name"`
 	Source string      `json:"source"`
 	First  kv.Position `json:"first"`
 }
@@ -173,14 +177,12 @@ func (s *Stopped) Make(ctx context.Context, n backup.New) error {
 
 // finish goes on with a database that an earlier Make has left, if it is the same one.
 func (s *Stopped) finish(log *natslog.Log, n backup.New) error {
-	dir := s.dir.restored(log.ID())
-	data, err := os.ReadFile(filepath.Join(dir, originFile))
+	from, err := s.dir.origin(log.ID())
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %q in %s", backup.ErrDatabaseExists, n.Name, s.dir.path)
 	}
-	var from origin
-	if err = errors.Join(err, json.Unmarshal(data, &from)); err != nil {
-		return fmt.Errorf("read the origin of %q: %w", n.Name, err)
+	if err != nil {
+		return err
 	}
 	if err := s.dir.adopt(log.ID()); err != nil {
 		return err
@@ -189,6 +191,18 @@ func (s *Stopped) finish(log *natslog.Log, n backup.New) error {
 		return fmt.Errorf("%w: %q was being restored to another state, and that is done now", backup.ErrDatabaseExists, n.Name)
 	}
 	return nil
+}
+
+// origin returns where the state of a database comes from that is being restored.
+func (d *directory) origin(id string) (from origin, err error) {
+	data, err := os.ReadFile(filepath.Join(d.restored(id), originFile))
+	if err == nil {
+		err = json.Unmarshal(data, &from)
+	}
+	if err != nil {
+		return from, fmt.Errorf("read the origin of a restored database: %w", err)
+	}
+	return from, nil
 }
 
 // stage stores the checkpoint of a database that does not exist yet, in place of those that earlier tries have left.
@@ -210,7 +224,7 @@ func (s *Stopped) stage(ctx context.Context, id string, n backup.New) error {
 	if err := readBack(ctx, store, id, n); err != nil {
 		return err
 	}
-	data, err := json.Marshal(origin{Source: n.Source, First: n.First})
+	data, err := json.Marshal(origin{Name: n.Name, Source: n.Source, First: n.First})
 	if err != nil {
 		return err
 	}

@@ -270,3 +270,23 @@ func TestRestoredLostItsCheckpoint(t *testing.T) {
 		t.Errorf("a backup: %v; want ErrGap", err)
 	}
 }
+
+// A kill while a log is being made does not keep the next start, or restore, from happening; a log with messages whose description is
+// lost is refused as ever.
+func TestLogThatWasBeingMade(t *testing.T) {
+	dir := t.TempDir()
+	addCommits(t, dir, "value", 3)
+	unfinished := filepath.Join(dir, "nats", "jetstream", "$G", "streams", "millpond_unfinished")
+	if err := os.MkdirAll(filepath.Join(unfinished, "msgs"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	wantRestored(t, dir)
+	described := filepath.Join(dir, "nats", "jetstream", "$G", "streams", "millpond_d", "meta.inf")
+	if err := os.Remove(described); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := engine.Open(t.Context(), engine.Config{Dir: dir, Logger: slog.New(slog.DiscardHandler)}); err == nil {
+		mustClose(t, e)
+		t.Error("a log whose description is lost was taken for none")
+	}
+}

@@ -33,6 +33,9 @@ func streamName(database string) string     { return "millpond_" + database }
 func commitsSubject(database string) string { return "millpond." + database + ".log.commits" }
 func epochSubject(database string) string   { return "millpond." + database + ".log.epoch" }
 
+// StreamName returns the name of the stream that has a database's log.
+func StreamName(database string) string { return streamName(database) }
+
 // Create makes the log of a new database, with a new UUID, or opens the one that is there. The name must be a valid
 // database name: it becomes part of subjects.
 func Create(ctx context.Context, js jetstream.JetStream, database string, c Config) (*Log, error) {
