@@ -134,6 +134,3 @@ func (p *Place) check() error {
 	}
 	return nil
 }
-
-// newer reports whether m was made after other.
-func (m *Manifest) newer(other *Manifest) bool { return m.ID.Compare(other.ID) > 0 }

@@ -63,18 +63,19 @@ func (a *Archive) Restore(ctx context.Context, t Target, name string, to Maker) 
 		return nil, err
 	}
 	defer state.Close()
-	return a.make(ctx, state, plan.Line.End().Applied, name, to)
+	return makeFrom(ctx, state, plan.Line.End().Applied, name, to, a.Now())
 }
 
-func (a *Archive) make(ctx context.Context, state State, archived kv.Position, name string, to Maker) (*Restored, error) {
-	chain, now := state.Chain(), a.Now()
-	r := &Restored{Position: chain.Applied, Time: chain.Time, First: firstPosition(archived, now)}
+// makeFrom makes a database that begins with a state, of a history that has gone on to a position. If to is nil nothing is made.
+func makeFrom(ctx context.Context, state State, end kv.Position, name string, to Maker, now time.Time) (*Restored, error) {
+	chain := state.Chain()
+	r := &Restored{Position: chain.Applied, Time: chain.Time, First: firstPosition(end, now)}
 	r.Entries, r.Expired = state.Count(kv.Millis(now.UnixMilli()))
 	if to == nil {
 		return r, nil
 	}
 	sum := newMeter()
-	if _, err := state.WriteCheckpoint(ctx, sum, a.Database); err != nil {
+	if _, err := state.WriteCheckpoint(ctx, sum, "source"); err != nil {
 		return nil, err
 	}
 	state.BeginAfter(r.First - 1)
@@ -160,18 +161,20 @@ func (a *Archive) replaySegment(ctx context.Context, r *replay, m *Manifest) err
 		if s.Position <= r.chain.Applied || r.done {
 			return ctx.Err()
 		}
-		return r.record(s, after)
+		if err := r.next(s); err != nil || r.done {
+			return err
+		}
+		if r.chain != after { // the segment's records continue each other, and not the state
+			return &events.RecordError{Position: s.Position, Err: events.ErrDiverged}
+		}
+		return nil
 	})
 }
 
-// record takes the next record, which the segment's own chain has come to: to the same place as the state's, or the segment is
-// of another history.
-func (r *replay) record(s events.Sealed, after events.Chain) error {
+// next takes the next record.
+func (r *replay) next(s events.Sealed) error {
 	next := r.chain
 	counts, err := next.Accept(s)
-	if err == nil && next != after {
-		err = &events.RecordError{Position: s.Position, Err: events.ErrDiverged}
-	}
 	if err != nil {
 		return err
 	}

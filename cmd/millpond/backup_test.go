@@ -57,15 +57,15 @@ func TestBackupScripts(t *testing.T) {
 
 var discardLog = slog.New(slog.DiscardHandler)
 
-// withDatabase calls f with the database "default" of a data directory, as a server has it.
-func withDatabase(dir string, f func(context.Context, *engine.Database) error) error {
+// withDatabase calls f with a database of a data directory, as a server has it.
+func withDatabase(dir, name string, f func(context.Context, *engine.Database) error) error {
 	ctx := context.Background()
 	e, err := engine.Open(ctx, engine.Config{Dir: dir, CreateDatabases: true, Logger: discardLog})
 	if err != nil {
 		return err
 	}
 	defer e.Close(ctx)
-	db, err := e.Database(ctx, "default")
+	db, err := e.Database(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ var scriptKey = kv.Key{"k"}.MustEncode()
 
 // commitValue is the command "commit DIR VALUE [NAME]": it sets the key "k", and the variable to the commit's versionstamp.
 func commitValue(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Check(withDatabase(ts.MkAbs(args[0]), func(ctx context.Context, db *engine.Database) error {
+	ts.Check(withDatabase(ts.MkAbs(args[0]), "default", func(ctx context.Context, db *engine.Database) error {
 		value := kv.Value{Encoding: kv.EncodingBytes, Data: []byte(args[1])}
 		result, err := db.Commit(ctx, &kv.Atomic{Mutations: []kv.Mutation{{Type: kv.MutationSet, Key: scriptKey, Value: value}}})
 		if len(args) > 2 {
@@ -86,9 +86,9 @@ func commitValue(ts *testscript.TestScript, _ bool, args []string) {
 	}))
 }
 
-// wantValue is the command "value DIR VALUE": it fails unless the key "k" has that value.
+// wantValue is the command "value DIR VALUE [DATABASE]": it fails unless the key "k" has that value.
 func wantValue(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Check(withDatabase(ts.MkAbs(args[0]), func(ctx context.Context, db *engine.Database) error {
+	ts.Check(withDatabase(ts.MkAbs(args[0]), append(args, "default")[2], func(ctx context.Context, db *engine.Database) error {
 		found, err := db.Read(ctx, []kv.Range{{Start: scriptKey, End: scriptKey + "\x00", Limit: 1}})
 		if err == nil && (len(found[0]) != 1 || string(found[0][0].Value.Data) != args[1]) {
 			err = fmt.Errorf("the database has %v; want %q", found[0], args[1])
@@ -110,7 +110,7 @@ func flipByte(ts *testscript.TestScript, _ bool, args []string) {
 // A backup that runs is stopped by an interrupt without losing what it has read; that is no failure.
 func TestBackupRunInterrupted(t *testing.T) {
 	dir, location := filepath.Join(t.TempDir(), "data"), t.TempDir()
-	if err := withDatabase(dir, func(context.Context, *engine.Database) error { return nil }); err != nil {
+	if err := withDatabase(dir, "default", func(context.Context, *engine.Database) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

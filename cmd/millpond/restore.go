@@ -126,8 +126,8 @@ func (c *archiveCommand) restore(ctx context.Context, a *backup.Archive, t backu
 }
 
 func writeRestored(w io.Writer, verb, database, name string, r *backup.Restored) error {
-	_, err := fmt.Fprintf(w, `%s %q as %q
-  to           %s, position %d
+	_, err := fmt.Fprintf(w, `%s %q as it was, named %q
+  at           %s, position %d
   entries      %d, without %d that have expired since
   new commits  from versionstamp %s on
 `, verb, database, name, timeText(r.Time), r.Position, r.Entries, r.Expired, kv.NewVersionstamp(r.First, 0))

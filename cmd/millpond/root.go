@@ -45,7 +45,7 @@ Data goes to stdout, everything else to stderr. Exit codes:
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(newServeCommand(), newGetCommand(), newSetCommand(), newDelCommand(), newListCommand(), newWatchCommand(),
-		newBackupCommand(), newRestoreCommand())
+		newBackupCommand(), newRestoreCommand(), newBranchCommand())
 	return root
 }
 

@@ -32,6 +32,9 @@ func ReadState(r io.Reader) (backup.State, string, error) {
 	return state{p}, database, nil
 }
 
+// NewState returns the state before the first record of a log.
+func NewState() backup.State { return state{projection.New(projection.Options{})} }
+
 // NewID returns a function that returns ids, each larger than the ones before. It may be called from several goroutines.
 func NewID() func() ulid.ULID {
 	var mu sync.Mutex
