@@ -64,7 +64,6 @@ func partTime(name string) time.Time {
 
 // unneeded returns the parts that no target at that time or later needs, in an order in which they can be deleted one by one.
 func (c *Catalog) unneeded(since kv.Millis) (list []*Manifest) {
-	target := Target{Time: since}
 	for i, l := range c.Lines {
 		if i > 0 && l.End().Time < since && coveredLater(c.Lines, l, since) {
 			list = append(list, l.Fulls...) // without them the segments are nothing
@@ -73,7 +72,7 @@ func (c *Catalog) unneeded(since kv.Millis) (list []*Manifest) {
 		}
 		base := l.Fulls[0]
 		for _, full := range l.Fulls {
-			if target.needs(full.End) {
+			if full.End.Time < since { // so that no commit of that very millisecond is lost
 				base = full
 			}
 		}

@@ -73,15 +73,17 @@ func (a *Archive) follow(ctx context.Context, source Source, c RunConfig) error 
 	if err != nil {
 		return err
 	}
-	defer t.close()
+	defer func() { t.close() }()
 	for {
 		err := t.step(ctx)
 		if errors.Is(err, events.ErrGap) || errors.Is(err, events.ErrDiverged) {
 			a.Logger.Warn("the log does not go on where the archive ends; a new full part begins a new line", "database", a.Database, "position", t.chain.Applied, "reason", err)
-			t.close()
-			if t, err = a.begin(ctx, source, c); err != nil {
+			begun, err := a.begin(ctx, source, c)
+			if err != nil {
 				return err
 			}
+			t.close()
+			t = begun
 			continue
 		}
 		if ctx.Err() != nil {
@@ -101,7 +103,9 @@ type tail struct {
 	source Source
 	config RunConfig
 	line   ulid.ULID
-	reader events.Reader
+	reads  chan read          // from the goroutine that reads the log
+	stop   context.CancelFunc // ends that goroutine
+	ended  chan struct{}      // closed when it has ended
 
 	chain  events.Chain // of what has been read
 	stored events.Chain // of what is in the archive
@@ -121,6 +125,15 @@ type tail struct {
 	cancelFull context.CancelFunc
 	ready      *Manifest // of a full part that counts once the segments have come so far
 }
+
+// read is what reading the log has brought: a message, or why there will be no more.
+type read struct {
+	message events.Message
+	err     error
+}
+
+// readAhead bounds the messages that have been read and wait: 16 of the largest are 14 MB.
+const readAhead = 16
 
 type fullPart struct {
 	manifest *Manifest
@@ -179,7 +192,7 @@ func (a *Archive) continueLine(ctx context.Context, source Source, c RunConfig, 
 		from = end.Counted
 	}
 	t := &tail{a: a, source: source, config: c, line: line.ID, chain: end, stored: end, base: end, lastFull: line.Fulls[len(line.Fulls)-1].Made}
-	if t.reader, err = source.Read(ctx, from); err != nil {
+	if err := t.read(ctx, from); err != nil {
 		return nil, err
 	}
 	reading, cancel := ctx, func() {}
@@ -198,10 +211,47 @@ func (a *Archive) continueLine(ctx context.Context, source Source, c RunConfig, 
 	return t, nil
 }
 
+// read begins to read the log, in a goroutine that outlives ctx: how a reader notices that its server is lost may take longer than
+// the waits here.
+func (t *tail) read(ctx context.Context, from kv.Position) error {
+	reader, err := t.source.Read(ctx, from)
+	if err != nil {
+		return err
+	}
+	ctx, t.stop = context.WithCancel(context.WithoutCancel(ctx))
+	t.reads, t.ended = make(chan read, readAhead), make(chan struct{})
+	go func() {
+		defer close(t.ended)
+		defer reader.Close()
+		for {
+			m, err := reader.Next(ctx)
+			select {
+			case t.reads <- read{m, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return nil
+}
+
+// next returns the next message, or fails when ctx ends.
+func (t *tail) next(ctx context.Context) (events.Message, error) {
+	select {
+	case r := <-t.reads:
+		return r.message, r.err
+	case <-ctx.Done():
+		return events.Message{}, ctx.Err()
+	}
+}
+
 // compare reads what the archive has already, of which the record at from must be the last one that counts.
 func (t *tail) compare(ctx context.Context, from kv.Position) error {
 	for at := from; at <= t.chain.Applied; at++ {
-		m, err := t.reader.Next(ctx)
+		m, err := t.next(ctx)
 		switch {
 		case err != nil:
 			return err
@@ -226,16 +276,19 @@ func (t *tail) step(ctx context.Context) error {
 	if wait <= 0 || t.waiting >= t.config.Bytes {
 		return t.store(ctx)
 	}
-	waiting, cancel := context.WithTimeout(ctx, wait)
-	m, err := t.reader.Next(waiting)
-	cancel()
-	switch {
-	case err == nil:
-		return t.add(m)
-	case waiting.Err() != nil:
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case r := <-t.reads:
+		if r.err != nil {
+			return r.err
+		}
+		return t.add(r.message)
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return err
 }
 
 // readRest reads what the log has now.
@@ -243,7 +296,7 @@ func (t *tail) readRest(ctx context.Context) error {
 	_, last, err := t.source.Bounds(ctx)
 	for err == nil && t.chain.Applied < last {
 		var m events.Message
-		if m, err = t.reader.Next(ctx); err == nil {
+		if m, err = t.next(ctx); err == nil {
 			err = t.add(m)
 		}
 	}
@@ -374,5 +427,6 @@ func (t *tail) close() {
 		<-t.full
 		t.full = nil
 	}
-	t.reader.Close()
+	t.stop()
+	<-t.ended
 }
