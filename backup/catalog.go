@@ -15,8 +15,9 @@ import (
 
 // Catalog is what an archive has, as its manifests say.
 type Catalog struct {
-	Lines   []*Line  // the one that was written to last comes first
-	Orphans []string // names of parts without a manifest: left by a crash, or being written
+	Lines   []*Line     // the one that was written to last comes first
+	Orphans []string    // names of parts without a manifest: left by a crash, or being written
+	strays  []*Manifest // segments whose line has no full part any more: left by a prune that was interrupted
 }
 
 // Line is an unbroken piece of one history: it begins with a full part, and what comes after it follows without a gap. A new
@@ -108,7 +109,9 @@ func (a *Archive) catalog(ctx context.Context) (*Catalog, error) {
 		return nil, err
 	}
 	manifests = slices.DeleteFunc(manifests, func(m *Manifest) bool { return m == nil })
-	return &Catalog{Lines: lines(manifests), Orphans: a.orphans(names, manifests)}, errors.Join(damaged...)
+	catalog := &Catalog{Orphans: a.orphans(names, manifests)}
+	catalog.sort(manifests)
+	return catalog, errors.Join(damaged...)
 }
 
 func (a *Archive) readManifest(ctx context.Context, name string) (*Manifest, error) {
@@ -128,8 +131,10 @@ func (a *Archive) readManifest(ctx context.Context, name string) (*Manifest, err
 	return m, err
 }
 
-func lines(manifests []*Manifest) (list []*Line) {
+// sort puts parts into their lines.
+func (c *Catalog) sort(manifests []*Manifest) {
 	byID := map[ulid.ULID]*Line{}
+	var list []*Line
 	for _, m := range manifests {
 		l := byID[m.Line]
 		if l == nil {
@@ -149,10 +154,14 @@ func lines(manifests []*Manifest) (list []*Line) {
 			return cmp.Or(cmp.Compare(a.Start.Applied, b.Start.Applied), cmp.Compare(b.End.Applied, a.End.Applied))
 		})
 	}
-	// Segments whose full parts are all gone cannot be restored from.
-	list = slices.DeleteFunc(list, func(l *Line) bool { return len(l.Fulls) == 0 })
-	slices.SortFunc(list, func(a, b *Line) int { return b.last().Compare(a.last()) })
-	return list
+	for _, l := range list {
+		if len(l.Fulls) == 0 {
+			c.strays = append(c.strays, l.Segments...)
+		} else {
+			c.Lines = append(c.Lines, l)
+		}
+	}
+	slices.SortFunc(c.Lines, func(a, b *Line) int { return b.last().Compare(a.last()) })
 }
 
 // orphans returns the names of parts that no manifest describes.

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +65,7 @@ func partTime(name string) time.Time {
 
 // unneeded returns the parts that no target at that time or later needs, in an order in which they can be deleted one by one.
 func (c *Catalog) unneeded(since kv.Millis) (list []*Manifest) {
+	list = slices.Clone(c.strays)
 	for i, l := range c.Lines {
 		if i > 0 && l.End().Time < since && coveredLater(c.Lines, l, since) {
 			list = append(list, l.Fulls...) // without them the segments are nothing

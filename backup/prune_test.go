@@ -76,3 +76,41 @@ func TestStrangers(t *testing.T) {
 	}
 	mustVerify(t, archive(t, blob))
 }
+
+// A line that is not needed any more goes as a whole, whatever step of that a crash has ended.
+func TestPruneOldLine(t *testing.T) {
+	h, whole := newHistory(t, 42), newMemory()
+	a := archive(t, whole)
+	follow(t, a, sourceOf(h.log), quick)
+	h.reign(2)
+	follow(t, a, sourceOf(h.log), quick)
+	h.now += 1000
+	h.reign(2)
+	if _, err := a.Create(t.Context(), sourceOf(h.log)); err != nil {
+		t.Fatal(err)
+	}
+	since := h.now + 1000
+	for step := 0; ; step++ {
+		blob := newMemory()
+		blob.files = mapsClone(whole.files)
+		blob.crashAfter(step, step%2 == 0, func() {})
+		prune(t, blob, since)
+		crashed := blob.mend()
+		mustVerify(t, archive(t, blob))
+		if _, err := prune(t, blob, since); err != nil {
+			t.Fatal(err)
+		}
+		left := 0
+		for name := range blob.files {
+			if strings.HasSuffix(name, ".json") {
+				left++
+			}
+		}
+		if left != 1 {
+			t.Errorf("step %d: %d parts are left; want the full part of the second line", step, left)
+		}
+		if !crashed {
+			return
+		}
+	}
+}
