@@ -1,6 +1,7 @@
 package backup_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -10,6 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Set("rapid.checks", "20") // unless the command line says otherwise: each is some hundred restores
 	code := m.Run()
 	if err := noGoroutines(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)

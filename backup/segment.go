@@ -38,7 +38,7 @@ var errSegment = errors.New("the segment does not decode")
 
 // readSegment calls each with the messages of a segment, of which the first stands at that position.
 func readSegment(r io.Reader, first kv.Position, each func(events.Message) error) error {
-	in := bufio.NewReaderSize(r, 1<<20)
+	in := bufio.NewReaderSize(r, 64<<10)
 	magic := make([]byte, len(segmentMagic))
 	if _, err := io.ReadFull(in, magic); err != nil || string(magic) != segmentMagic {
 		return fmt.Errorf("%w: it does not begin as one of this version", errSegment)
