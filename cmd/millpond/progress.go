@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -8,39 +9,51 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// progress shows on a terminal how many bytes have been read or stored; elsewhere nothing.
+// progress shows how many bytes have been read or stored: on a terminal all the time, elsewhere with a line every few seconds.
 type progress struct {
-	w io.Writer // nil: nothing is shown
+	w        io.Writer
+	terminal bool
 
-	mu   sync.Mutex
-	step string
-	bar  *progressbar.ProgressBar // of the step
+	mu    sync.Mutex // guards what follows
+	step  string
+	bytes int64
+	shown time.Time                // when the last line was written
+	bar   *progressbar.ProgressBar // of the step, on a terminal
 }
 
+// lineEvery is how often a line is written where there is no terminal.
+const lineEvery = 5 * time.Second
+
 func newProgress(w io.Writer) *progress {
-	if !isTerminal(w) {
-		w = nil
-	}
-	return &progress{w: w}
+	return &progress{w: w, terminal: isTerminal(w), shown: time.Now()}
 }
 
 // add is backup.Config.Progress.
 func (p *progress) add(step string, bytes int64) {
-	if p.w == nil {
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if step != p.step {
 		p.finish()
-		p.step = step
-		p.bar = progressbar.NewOptions64(-1, progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription(step),
+		p.step, p.bytes = step, 0
+	}
+	p.bytes += bytes
+	if p.terminal {
+		p.show(bytes)
+	} else if now := time.Now(); now.Sub(p.shown) >= lineEvery {
+		p.shown = now
+		fmt.Fprintf(p.w, "%s %s\n", p.step, sizeText(p.bytes))
+	}
+}
+
+func (p *progress) show(bytes int64) {
+	if p.bar == nil {
+		p.bar = progressbar.NewOptions64(-1, progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription(p.step),
 			progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 	}
 	p.bar.Add64(bytes)
 }
 
-// end clears the line.
+// end clears the terminal's line.
 func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
