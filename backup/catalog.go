@@ -72,14 +72,8 @@ const manifestsAtOnce = 16
 // maxManifest bounds the size of a manifest, in bytes.
 const maxManifest = 64 << 10
 
-// Catalog reads all manifests. It fails with ErrDamaged if one of them is not as it was written.
+// Catalog reads all manifests. If some are not as they were written it fails with ErrDamaged, and returns the others too.
 func (a *Archive) Catalog(ctx context.Context) (*Catalog, error) {
-	catalog, err := a.catalog(ctx)
-	return catalog, err
-}
-
-// catalog is Catalog, but goes on after damage, and returns what is left together with an error for each manifest that is not.
-func (a *Archive) catalog(ctx context.Context) (*Catalog, error) {
 	names, err := a.Blob.List(ctx, a.name(""))
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ type Verified struct {
 // what the records before them lead to.
 func (a *Archive) Verify(ctx context.Context) (*Verified, error) {
 	v := &Verified{}
-	catalog, err := a.catalog(ctx)
+	catalog, err := a.Catalog(ctx)
 	if catalog == nil {
 		return v, err
 	}
