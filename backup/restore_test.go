@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/millpondkv/millpond/backup"
@@ -138,6 +139,50 @@ func TestRestoreToNoCommit(t *testing.T) {
 		}
 		if !errors.Is(err, backup.ErrIncomplete) {
 			t.Errorf("restore to %s: %v; want ErrIncomplete", stamp, err)
+		}
+	}
+}
+
+// The log of a restored database begins behind the archived one, and behind all that another restore from the same archive, some
+// seconds ago, can have written since; and far ahead even if the clock has gone back to the beginning of time.
+func TestFirstPosition(t *testing.T) {
+	_, blob := small(t)
+	first := func(now time.Time) kv.Position {
+		a := archive(t, blob, func(c *backup.Config) { c.Now = func() time.Time { return now } })
+		r, err := a.Restore(t.Context(), backup.Target{}, "d", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.First <= r.Position {
+			t.Errorf("at %v a log that ended at %d goes on at %d", now, r.Position, r.First)
+		}
+		return r.First
+	}
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	if earlier, later := first(now), first(now.Add(10*time.Second)); later < earlier+10_000_000 {
+		t.Errorf("ten seconds after a restore whose log began at %d, another one begins at %d", earlier, later)
+	}
+	if got := first(time.Unix(0, 0)); got < 1<<32 {
+		t.Errorf("with a clock that stands at 1970 the log begins at %d", got)
+	}
+}
+
+// What has expired since the restored moment is counted as left out.
+func TestExpiredSince(t *testing.T) {
+	h, blob := newHistory(t, 51), newMemory()
+	a := archive(t, blob)
+	h.reign(10)
+	follow(t, a, sourceOf(h.log), quick)
+	state, err := restored(t, a, backup.Target{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer state.Close()
+	last := state.Chain().Time
+	for _, now := range []kv.Millis{last, last + 20, last + 1_000_000} {
+		live, expired := state.Count(now)
+		if want := len(entries(t, state, now)); live != want || live+expired != len(entries(t, state, last)) {
+			t.Errorf("%d ms later: %d live and %d expired; want %d live of %d", now-last, live, expired, want, len(entries(t, state, last)))
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 type RunConfig struct {
 	Every     time.Duration // a record is archived when it has waited for so long at most
 	Bytes     int           // or when so many bytes wait
-	Merge     int           // segments are merged into one when they have so many bytes together: they are kept in memory until then
+	Merge     int           // segments are merged into one when they have so many bytes together, or are many: they are kept in memory until then
 	FullEvery time.Duration // a full part is added to a line so often, to make restores faster; 0: never
 	Retry     time.Duration // after a failure everything is begun anew after so long
 
@@ -78,6 +78,9 @@ func (a *Archive) follow(ctx context.Context, source Source, c RunConfig) error 
 		err := t.step(ctx)
 		if errors.Is(err, events.ErrGap) || errors.Is(err, events.ErrDiverged) {
 			a.Logger.Warn("the log does not go on where the archive ends; a new full part begins a new line", "database", a.Database, "position", t.chain.Applied, "reason", err)
+			if err := t.store(ctx); err != nil { // what was read before
+				return err
+			}
 			begun, err := a.begin(ctx, source, c)
 			if err != nil {
 				return err
@@ -331,13 +334,17 @@ func (t *tail) add(m events.Message) error {
 	return nil
 }
 
+// mostSmall bounds how many small segments there are before they are merged, however little they have: a quarter of an hour of a
+// leader that does nothing but renew its lease.
+const mostSmall = 500
+
 // store makes a segment of what is not stored yet; and if there is much since the last merge, one segment of all of it, which
 // takes the place of the small ones.
 func (t *tail) store(ctx context.Context) error {
 	if t.kept == len(t.messages) {
 		return nil
 	}
-	merge := t.bytes >= t.config.Merge
+	merge := t.bytes >= t.config.Merge || len(t.small) >= mostSmall
 	from, start := t.kept, t.stored
 	if merge {
 		from, start = 0, t.base
