@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/millpondkv/millpond/internal/syncfile"
 )
@@ -27,7 +28,7 @@ func (d *Directory) String() string { return d.root }
 func (d *Directory) path(name string) string { return filepath.Join(d.root, filepath.FromSlash(name)) }
 
 // Put implements Blob. The file is written aside, synced, and linked to its name: a crash leaves a file that List does not
-// tell, and Clean removes.
+// tell, and Clear removes.
 func (d *Directory) Put(ctx context.Context, name string, r io.Reader) error {
 	path := d.path(name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -99,6 +100,27 @@ func (d *Directory) List(ctx context.Context, prefix string) (names []string, er
 func (d *Directory) Delete(_ context.Context, name string) error {
 	if err := os.Remove(d.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("delete %s: %w", name, err)
+	}
+	return nil
+}
+
+// Clear deletes the files that Put had not finished, and that nobody has written to since then.
+func (d *Directory) Clear(ctx context.Context, since time.Time) error {
+	err := filepath.WalkDir(d.root, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || e.IsDir() || !strings.HasPrefix(e.Name(), asidePrefix) {
+			return errors.Join(err, ctx.Err())
+		}
+		info, err := e.Info()
+		if err != nil || info.ModTime().After(since) {
+			return nil // it was finished meanwhile, or is being written
+		}
+		return os.Remove(path)
+	})
+	if err != nil {
+		return fmt.Errorf("clear %s: %w", d.root, err)
 	}
 	return nil
 }

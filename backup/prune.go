@@ -20,6 +20,11 @@ type Pruned struct {
 // unfinishedFor is how old a part without a manifest must be to be taken for one that a crash has left.
 const unfinishedFor = 24 * time.Hour
 
+// clearer is a Blob in which a crash leaves something that has no name yet.
+type clearer interface {
+	Clear(ctx context.Context, since time.Time) error
+}
+
 // Prune deletes what is not needed to restore the database to any moment of the last keep, and what a crash has left. With
 // dryRun it only says what it would delete. A crash on the way leaves an archive that lacks some of what was to go.
 func (a *Archive) Prune(ctx context.Context, keep time.Duration, dryRun bool) (Pruned, error) {
@@ -35,6 +40,11 @@ func (a *Archive) Prune(ctx context.Context, keep time.Duration, dryRun bool) (P
 			continue
 		}
 		if err := a.remove(ctx, m); err != nil {
+			return p, err
+		}
+	}
+	if blob, ok := a.Blob.(clearer); ok && !dryRun {
+		if err := blob.Clear(ctx, a.Now().Add(-unfinishedFor)); err != nil {
 			return p, err
 		}
 	}

@@ -13,13 +13,12 @@ import (
 
 // archives keeps an archive of every database of an engine.
 type archives struct {
-	engine *engine.Engine
 	config backup.Config // of each, but for its name
 	run    backup.RunConfig
 }
 
-// newArchives returns nil if no archives are to be kept.
-func newArchives(c Config, e *engine.Engine, log *slog.Logger) (*archives, error) {
+// newArchives returns nil if no archives are to be kept. It refuses settings that cannot work, and asks nobody yet.
+func newArchives(c Config, log *slog.Logger) (*archives, error) {
 	if c.BackupTo == "" {
 		return nil, nil
 	}
@@ -32,7 +31,6 @@ func newArchives(c Config, e *engine.Engine, log *slog.Logger) (*archives, error
 		return nil, err
 	}
 	return &archives{
-		engine: e,
 		config: backup.Config{Blob: blob, Recipients: recipients, Now: time.Now, NewID: recovery.NewID(), Logger: log},
 		run: backup.RunConfig{
 			Every: backup.DefaultEvery, Bytes: backup.DefaultBytes, Merge: backup.DefaultMerge, FullEvery: backup.DefaultFullEvery, Retry: backup.DefaultRetry,
@@ -44,13 +42,13 @@ func newArchives(c Config, e *engine.Engine, log *slog.Logger) (*archives, error
 const lookEvery = 2 * time.Second
 
 // keep works until ctx ends, and blocks until what was read by then is stored.
-func (a *archives) keep(ctx context.Context) {
+func (a *archives) keep(ctx context.Context, e *engine.Engine) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for begun := map[string]bool{}; ; {
-		for _, db := range a.engine.Databases() {
+		for _, db := range e.Databases() {
 			if begun[db.Name()] {
 				continue
 			}
@@ -72,7 +70,7 @@ func (a *archives) keep(ctx context.Context) {
 }
 
 // start begins the work and returns what ends it, and blocks for that. A nil archives has none.
-func (a *archives) start() (stop func()) {
+func (a *archives) start(e *engine.Engine) (stop func()) {
 	if a == nil {
 		return func() {}
 	}
@@ -80,7 +78,7 @@ func (a *archives) start() (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		a.keep(ctx)
+		a.keep(ctx, e)
 	}()
 	return func() {
 		cancel()

@@ -22,6 +22,10 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 	if err := front.CheckToken(c.AccessToken); err != nil {
 		return err
 	}
+	archives, err := newArchives(c, log)
+	if err != nil {
+		return err
+	}
 	web, err := front.Start(c.Addr, "--addr", log)
 	if err != nil {
 		return err
@@ -61,11 +65,7 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 	if err != nil {
 		return errors.Join(err, e.Close(ctx))
 	}
-	archives, err := newArchives(c, e, log)
-	if err != nil {
-		return errors.Join(err, e.Close(ctx))
-	}
-	stopArchives := archives.start()
+	stopArchives := archives.start(e)
 	web.Open(e.Ready, connect)
 	welcome(out, c, web.Addr(), token)
 	log.Info("ready", "addr", web.Addr().String())
