@@ -42,6 +42,7 @@ type archiveCommand struct {
 	*cobra.Command
 	loader   *config.Loader
 	settings *archiveSettings
+	logging  func() (format, level string) // nil: the defaults
 	progress *progress
 }
 
@@ -65,7 +66,11 @@ func (c *archiveCommand) do(location string, f func(ctx context.Context, a *back
 	if err != nil {
 		return err
 	}
-	logger, err := newLogger("auto", "info", c.ErrOrStderr())
+	format, level := "auto", "info"
+	if c.logging != nil {
+		format, level = c.logging()
+	}
+	logger, err := newLogger(format, level, c.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -103,6 +108,8 @@ func (s *archiveSettings) identities() ([]age.Identity, error) {
 	}
 	return list, nil
 }
+
+func (s *originSettings) logging() (format, level string) { return s.LogFormat, s.LogLevel }
 
 // source calls f with the database that is to be backed up.
 func (s *originSettings) source(ctx context.Context, database string, logger *slog.Logger, f func(backup.Source) error) error {

@@ -26,6 +26,7 @@ that needs as much memory as a reader.`,
 		Args: cobra.ExactArgs(1),
 	}
 	c := bindArchive(cmd, &s, &s.archiveSettings)
+	c.logging = s.logging
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.do(args[0], func(ctx context.Context, a *backup.Archive) error {
 			return s.source(ctx, s.Database, a.Logger, func(source backup.Source) error {

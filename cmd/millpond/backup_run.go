@@ -28,6 +28,7 @@ reached, it tries again for ever.`,
 		Args:    cobra.ExactArgs(1),
 	}
 	c := bindArchive(cmd, &s, &s.archiveSettings)
+	c.logging = s.logging
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.do(args[0], func(ctx context.Context, a *backup.Archive) error {
 			if s.Every <= 0 || s.FullEvery < 0 {

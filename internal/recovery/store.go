@@ -14,8 +14,8 @@ type Store struct {
 	EncryptTo []string `config:"encrypt-to" help:"encrypt archives to these age recipients (age1...), the public keys of those who may read them"`
 	Endpoint  string   `config:"s3-endpoint" env:"AWS_ENDPOINT_URL_S3,AWS_ENDPOINT_URL" default:"https://s3.amazonaws.com" help:"the object store of archives at s3://BUCKET/PREFIX"`
 	Region    string   `config:"s3-region" env:"AWS_REGION" help:"its region; without it the store is asked"`
-	AccessKey string   `config:"s3-access-key" env:"AWS_ACCESS_KEY_ID" help:"the access key; without it those of ~/.aws or of the machine's role are used"`
-	SecretKey string   `config:"s3-secret-key" env:"AWS_SECRET_ACCESS_KEY" secret:"true" help:"the secret key that belongs to it"`
+	AccessKey string   `config:"s3-access-key" help:"the access key; without it those of AWS_ACCESS_KEY_ID, of ~/.aws or of the machine's role are used"`
+	SecretKey string   `config:"s3-secret-key" secret:"true" help:"the secret key that belongs to it"`
 }
 
 // Blob returns a location: a directory, or s3://BUCKET/PREFIX.
