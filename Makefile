@@ -1,15 +1,19 @@
 # What a maintainer runs. Only Go, Node with npm, Python 3 and (for the race detector) a C compiler are assumed; `tools`
-# installs everything else into directories that git ignores.
+# installs everything else into directories that git ignores, and, as root on Debian, the packages of a container engine
+# (not with ENGINE=). Directories that are links to those of another checkout are unlinked, never emptied.
 
 RACE ?= -race
+ENGINE ?= engine
 FUZZTIME ?= 10s
+FOR ?= 10m
+SEED ?= 0
 CLIENTS := test/clients
 NODE_MODULES := $(CLIENTS)/node_modules/.package-lock.json
 VENV := test/.cache/venv/.installed
 # Deno is a binary inside the npm package of the platform.
 DENO = $(firstword $(wildcard $(CURDIR)/$(CLIENTS)/node_modules/@deno/*/deno $(CURDIR)/$(CLIENTS)/node_modules/@deno/*/deno.exe))
 
-.PHONY: help build test lint bench fuzz generate tools race-compiler
+.PHONY: help build man test lint bench faults fuzz generate tools engine race-compiler
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -18,8 +22,12 @@ help: ## this list
 build: ## bin/millpond
 	go build -o bin/ ./cmd/...
 
+man: ## the man pages of millpond, into bin/man
+	go run ./cmd/millpond man bin/man
+
 test: tools lint race-compiler ## everything: formatting, vet, staticcheck, all tests with the race detector (RACE= without)
-	MILLPOND_DENO=$(DENO) go test $(RACE) -timeout 12m ./...
+	MILLPOND_DENO=$(DENO) go test $(RACE) -timeout 20m $$(go list ./... | grep -v /test/faults)
+	MILLPOND_DENO=$(DENO) go test $(RACE) -timeout 15m ./test/faults # alone: what it expects has bounds in time
 	go test ./test/sim -run TestSim -seeds 1000
 
 lint: ## gofmt, go vet, staticcheck, go.mod
@@ -28,8 +36,11 @@ lint: ## gofmt, go vet, staticcheck, go.mod
 	go tool staticcheck ./...
 	go mod tidy -diff
 
-bench: tools ## the speed on this machine, into bench-results/ (several minutes; leave the machine alone meanwhile)
-	MILLPOND_DENO=$(DENO) go run ./test/bench
+bench: tools ## the speed on this machine, into bench-results/ (several minutes; leave the machine alone meanwhile); ONLY=cluster
+	MILLPOND_DENO=$(DENO) go run ./test/bench -only "$(ONLY)"
+
+faults: tools ## hit clusters of real processes at random, for FOR (10m), chosen by SEED; needs root on Linux
+	MILLPOND_DENO=$(DENO) CI=true go test ./test/faults -run '^TestRandom$$' -count 1 -timeout 0 -v -for $(FOR) -seed $(SEED)
 
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	@go list ./... | while read -r package; do \
@@ -42,17 +53,21 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 generate: ## the protobuf code (needs protoc: Debian's protobuf-compiler)
 	go generate ./...
 
-tools: $(NODE_MODULES) $(VENV) ## the clients that the tests run: Deno, npm packages, a Python environment
+tools: $(NODE_MODULES) $(VENV) $(ENGINE) ## what the tests run: Deno, npm packages, a Python environment, a container engine
 
 $(NODE_MODULES): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
+	@test ! -L $(CLIENTS)/node_modules || rm $(CLIENTS)/node_modules
 	cd $(CLIENTS) && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(VENV): $(CLIENTS)/requirements.txt
-	rm -rf $(dir $@)
+	rm -rf $(@D)
 	python3 -m venv $(dir $@)
 	$(dir $@)bin/pip install --quiet --disable-pip-version-check -r $(CLIENTS)/requirements.txt
 	@touch $@
+
+engine:
+	@test/install-engine.sh
 
 race-compiler:
 	@test -z "$(RACE)" || command -v "$$(go env CC)" >/dev/null || { \

@@ -23,9 +23,9 @@ var arrows = map[string][]string{
 	"kv/v8/literal": {"kv", "kv/v8"},
 	"kv/kvtest":     {"kv", "kv/v8"},
 
-	"events":     {"kv"},
-	"projection": {"events", "kv", "internal/syncfile"},
-	"writer":     {"projection", "events", "kv", "kv/v8"}, // the sequencer decides on its own projection
+	"events":     {"kv", "internal/codec", "internal/fault"},
+	"projection": {"events", "kv", "internal/syncfile", "internal/fault"},
+	"writer":     {"projection", "events", "kv", "kv/v8", "internal/fault"}, // the sequencer decides on its own projection
 
 	"kvconnect":          {"kvconnect/datapath", "kv", "kv/v8"},
 	"kvconnect/datapath": {},
@@ -33,25 +33,34 @@ var arrows = map[string][]string{
 	"backup":             {"events", "kv", "kv/v8", "internal/syncfile"},
 
 	// Above the line of what a server is made of: what puts it together.
-	"engine":            append([]string{"internal/natsserver", "internal/syncfile"}, servers...),
-	"service":           servers,
+	"engine":            append([]string{"internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
+	"service":           append([]string{"service/wire", "internal/batch", "internal/fault", "internal/measure", "internal/near"}, servers...),
+	"service/wire":      {"kv", "internal/codec"}, // clients use it too
 	"internal/serve":    append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/recovery", "internal/syncfile"}, servers...),
-	"internal/cluster":  append([]string{"service", "internal/front", "internal/config"}, servers...),
+	"internal/cluster":  append([]string{"service", "internal/front", "internal/config", "internal/fault"}, servers...),
 	"internal/front":    {"kvconnect"},
 	"internal/recovery": append([]string{"engine"}, servers...), // what backup needs, made of what servers are made of
 
-	"client":          {"kv", "kv/v8", "kvconnect/datapath"}, // no server code
-	"client/embedded": append([]string{"engine", "service", "client", "internal/natsserver"}, servers...),
-	"cmd":             append([]string{"engine", "service", "client/...", "kv/v8/literal", "internal/..."}, servers...),
+	"client":            {"kv", "kv/v8", "kvconnect/datapath", "service/wire", "internal/batch"}, // no server code
+	"client/clienttest": {"client", "client/embedded"},                                           // for tests: it brings the engine with it
+	"client/embedded":   append([]string{"engine", "service", "client", "internal/natsserver"}, servers...),
+	"cmd":               append([]string{"engine", "service", "client/...", "kv/v8/literal", "internal/..."}, servers...),
 
+	"internal/batch":      {},
+	"internal/codec":      {"kv"},
 	"internal/config":     {},
+	"internal/fault":      {},                                           // named points and guards; nothing without the tag faults
+	"internal/importer":   {"client", "internal/ndjson", "kv", "kv/v8"}, // it writes as any client does
 	"internal/ndjson":     {"kv", "kv/v8", "kv/v8/literal"},
+	"internal/measure":    {"projection", "kv"}, // metrics that engine and service share
 	"internal/natsserver": {},
+	"internal/near":       {},
 	"internal/syncfile":   {},
 	"internal/fakeserver": {"kvconnect", "kv", "kv/kvtest"}, // for tests of clients
 	"test":                {},
 	"test/bench":          append([]string{"engine", "client/...", "internal/..."}, servers...),
-	"test/sim":            {"writer", "projection", "events", "kv", "kv/kvtest"},
+	"test/check":          {"projection", "events", "kv", "kv/kvtest"},
+	"test/sim":            {"test/check", "writer", "projection", "events", "kv", "kv/kvtest"},
 	module:                {}, // this directory
 }
 
@@ -95,7 +104,7 @@ func TestNothingImportsCmd(t *testing.T) {
 func TestClientIsLight(t *testing.T) {
 	for _, p := range packages(t) {
 		path := strings.TrimPrefix(p.ImportPath, module+"/")
-		if !below(path, "client") || below(path, "client/embedded") {
+		if !below(path, "client") || below(path, "client/embedded") || below(path, "client/clienttest") {
 			continue
 		}
 		for _, dependency := range p.Deps {

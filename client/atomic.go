@@ -10,8 +10,8 @@ import (
 )
 
 // Atomic collects checks, mutations and messages that are committed together or not at all. Its methods return it, so that
-// calls can be chained; a mistake in one of them, such as a key that cannot be encoded, is returned by Commit. It is for
-// one goroutine, and may be committed several times.
+// calls can be chained; a mistake in one of them, such as a key or a value that cannot be encoded, is returned by Commit. It
+// is for one goroutine, and may be committed several times.
 type Atomic struct {
 	db   *DB
 	req  kv.Atomic
@@ -32,23 +32,27 @@ func (a *Atomic) Check(conditions ...Condition) *Atomic {
 	return a
 }
 
-// Set writes value to key.
-func (a *Atomic) Set(key kv.Key, value kv.Value, opts ...SetOption) *Atomic {
+// Set writes value to key. The codec says what the Go value is; a kv.Value is stored as it is.
+func (a *Atomic) Set(key kv.Key, value any, opts ...SetOption) *Atomic {
 	return a.set(kv.MutationSet, key, value, opts)
 }
 
 // SetVersionstamped writes value to the key that is prefix and one more part: the versionstamp of this commit as a string,
 // as Versionstamp.String returns it. Such keys sort in the order of their commits.
-func (a *Atomic) SetVersionstamped(prefix kv.Key, value kv.Value, opts ...SetOption) *Atomic {
+func (a *Atomic) SetVersionstamped(prefix kv.Key, value any, opts ...SetOption) *Atomic {
 	return a.set(kv.MutationSetSuffix, prefix, value, opts)
 }
 
-func (a *Atomic) set(t kv.MutationType, key kv.Key, value kv.Value, opts []SetOption) *Atomic {
+func (a *Atomic) set(t kv.MutationType, key kv.Key, value any, opts []SetOption) *Atomic {
 	o := setOptions{now: a.db.now()}
 	for _, opt := range opts {
 		opt(&o)
 	}
-	return a.mutate(key, kv.Mutation{Type: t, Value: value, ExpireAt: o.expireAt})
+	encoded, err := encodeValue(a.db.codec, value)
+	if err != nil {
+		a.failValue("mutation", len(a.req.Mutations), err)
+	}
+	return a.mutate(key, kv.Mutation{Type: t, Value: encoded, ExpireAt: o.expireAt})
 }
 
 // Delete removes key.
@@ -72,19 +76,24 @@ func (a *Atomic) Max(key kv.Key, n uint64) *Atomic {
 	return a.mutate(key, kv.Mutation{Type: kv.MutationMax, Value: U64(n)})
 }
 
-// SumBounds bounds the result of SumValue. Min and Max are V8 values of the operand's type, or zero for no bound. Without
+// SumBounds bounds the result of SumValue. Min and Max are values of the operand's type, or nil for no bound. Without
 // Clamp a result beyond them makes the commit fail with kv.ErrInvalid, with it the result is the bound.
 type SumBounds struct {
-	Min, Max kv.Value
+	Min, Max any
 	Clamp    bool
 }
 
-// SumValue adds operand, a number or a bigint in V8, to the value of key, which must be of the same type. An absent key
-// becomes the operand, whatever the bounds are.
-func (a *Atomic) SumValue(key kv.Key, operand kv.Value, bounds SumBounds) *Atomic {
-	return a.mutate(key, kv.Mutation{
-		Type: kv.MutationSum, Value: operand, SumMin: bounds.Min.Data, SumMax: bounds.Max.Data, SumClamp: bounds.Clamp,
-	})
+// SumValue adds operand to the value of key, which must be of the same type: a Go number, which is a number in V8 whatever
+// the codec, a *big.Int, which is a bigint, or a kv.Value. An absent key becomes the operand, whatever the bounds are.
+func (a *Atomic) SumValue(key kv.Key, operand any, bounds SumBounds) *Atomic {
+	m := kv.Mutation{Type: kv.MutationSum, Value: a.v8("mutation", len(a.req.Mutations), operand), SumClamp: bounds.Clamp}
+	if bounds.Min != nil {
+		m.SumMin = a.v8("mutation", len(a.req.Mutations), bounds.Min).Data
+	}
+	if bounds.Max != nil {
+		m.SumMax = a.v8("mutation", len(a.req.Mutations), bounds.Max).Data
+	}
+	return a.mutate(key, m)
 }
 
 func (a *Atomic) mutate(key kv.Key, m kv.Mutation) *Atomic {
@@ -96,19 +105,29 @@ func (a *Atomic) mutate(key kv.Key, m kv.Mutation) *Atomic {
 // EnqueueOptions says when a message is delivered and what happens if it cannot be. The zero value delivers at once.
 type EnqueueOptions struct {
 	Delay             time.Duration
-	Backoff           []time.Duration // the pause before each further attempt; nil: the server's default
+	Backoff           []time.Duration // the pause before each further attempt; nil: the server's default; empty: there is one attempt
 	KeysIfUndelivered []kv.Key        // are set to the payload after the last attempt
 }
 
-// Enqueue adds a message, a V8 value, which the commit puts into the database's queue.
-func (a *Atomic) Enqueue(payload kv.Value, opts EnqueueOptions) *Atomic {
+// Enqueue adds a message, which the commit puts into the database's queue: a Go value, which is stored as V8 does whatever
+// the codec, or a kv.Value in V8.
+func (a *Atomic) Enqueue(payload any, opts EnqueueOptions) *Atomic {
 	index := len(a.req.Enqueues)
-	if payload.Encoding != kv.EncodingV8 {
-		a.fail(kv.Invalidf("enqueue %d: the payload is %s; it must be V8", index, payload.Encoding))
+	value := a.v8("enqueue", index, payload)
+	if value.Encoding != kv.EncodingV8 {
+		a.fail(kv.Invalidf("enqueue %d: the payload is %s; it must be V8", index, value.Encoding))
 	}
-	e := kv.Enqueue{Payload: payload.Data}
-	if opts.Delay > 0 {
+	e := kv.Enqueue{Payload: value.Data}
+	switch {
+	case opts.Delay < 0:
+		a.fail(kv.Invalidf("enqueue %d: Delay must be >= 0", index))
+	case opts.Delay > kv.MaxQueueDelay*time.Millisecond:
+		a.fail(kv.Invalidf("enqueue %d: Delay cannot be greater than 30 days: received %v", index, opts.Delay))
+	case opts.Delay > 0:
 		e.Deadline = kv.MillisOf(a.db.now().Add(opts.Delay))
+	}
+	if opts.Backoff != nil {
+		e.BackoffSchedule = make([]uint32, 0, len(opts.Backoff))
 	}
 	for _, pause := range opts.Backoff {
 		if pause < 0 || pause > kv.MaxBackoff*time.Millisecond {
@@ -129,6 +148,22 @@ func (a *Atomic) encode(what string, index int, key kv.Key) kv.EncodedKey {
 		a.fail(fmt.Errorf("%s %d: %w", what, index, err))
 	}
 	return encoded
+}
+
+// v8 returns v as V8, or as it is if it is a stored value.
+func (a *Atomic) v8(what string, index int, v any) kv.Value {
+	if value, ok := v.(kv.Value); ok {
+		return value
+	}
+	value, err := V8(v)
+	if err != nil {
+		a.failValue(what, index, err)
+	}
+	return value
+}
+
+func (a *Atomic) failValue(what string, index int, err error) {
+	a.fail(&failure{kind: kv.ErrInvalid, message: fmt.Sprintf("%s %d", what, index), cause: err})
 }
 
 func (a *Atomic) fail(err error) {

@@ -53,6 +53,7 @@ type session struct {
 	token      string
 	databaseID string
 	version    int
+	expiry     bool // the server tells when entries expire, if it is asked to
 	renewAt    time.Time
 }
 

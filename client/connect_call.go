@@ -33,6 +33,9 @@ const (
 	garbled                // it may have been done; the answer does not say, and another one would not either
 )
 
+// expiryHeader is Millpond's own: by it a server says that it can tell when entries expire, and a client that it wants to know.
+const expiryHeader = "X-Millpond-Expiry"
+
 // failedTry is a failure with its verdict.
 type failedTry struct {
 	verdict verdict
@@ -104,6 +107,9 @@ func (c *connection) post(ctx context.Context, s *session, method string, body [
 	req.Header.Set("Authorization", "Bearer "+s.token)
 	req.Header.Set("X-Denokv-Version", strconv.Itoa(s.version))
 	req.Header.Set("X-Denokv-Database-Id", s.databaseID)
+	if s.expiry {
+		req.Header.Set(expiryHeader, "1")
+	}
 	resp, err := c.data.Do(req)
 	if err != nil {
 		verdict := busy

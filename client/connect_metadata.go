@@ -63,6 +63,7 @@ func (c *connection) exchange(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, &failure{message: "the answer of " + c.url.Redacted() + " is not that of a KV Connect server", cause: err}
 	}
+	s.expiry = resp.Header.Get(expiryHeader) != ""
 	return s, nil
 }
 

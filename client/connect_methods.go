@@ -3,13 +3,14 @@ package client
 import (
 	"context"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect/datapath"
 )
 
-func (c *connection) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
+func (c *connection) Read(ctx context.Context, ranges []kv.Range, _ Consistency) ([][]kv.Entry, error) {
 	req := &datapath.SnapshotRead{}
 	for _, r := range ranges {
 		req.Ranges = append(req.Ranges, &datapath.ReadRange{
@@ -62,6 +63,7 @@ func readStatus(status datapath.SnapshotReadStatus, disabled bool) *failedTry {
 func decodeEntry(e *datapath.KvEntry) (entry kv.Entry, failed *failedTry) {
 	entry.Key = kv.EncodedKey(e.GetKey())
 	entry.Value = kv.Value{Encoding: kv.Encoding(e.GetEncoding()), Data: e.GetValue()}
+	entry.ExpireAt = kv.Millis(e.GetExpireAtMs())
 	if n := copy(entry.Versionstamp[:], e.GetVersionstamp()); n != len(entry.Versionstamp) || n != len(e.GetVersionstamp()) {
 		return entry, garbledf("the server sent a versionstamp of %d bytes", len(e.GetVersionstamp()))
 	}
@@ -133,7 +135,14 @@ func encodeAtomic(a *kv.Atomic) *datapath.AtomicWrite {
 		for _, key := range e.KeysIfUndelivered {
 			enqueue.KeysIfUndelivered = append(enqueue.KeysIfUndelivered, []byte(key))
 		}
+		if e.BackoffSchedule != nil && len(e.BackoffSchedule) == 0 {
+			enqueue.ProtoReflect().SetUnknown(emptyBackoff)
+		}
 		out.Enqueues = append(out.Enqueues, enqueue)
 	}
 	return out
 }
+
+// emptyBackoff is the field of an empty schedule, which protobuf leaves out: a message without the field has the default
+// schedule. Millpond takes it for no retries; other servers see no difference.
+var emptyBackoff = protowire.AppendBytes(protowire.AppendTag(nil, 4, protowire.BytesType), nil)

@@ -30,10 +30,14 @@ func connectTo(t *testing.T, server *fakeserver.Server, now func() time.Time) *c
 // underRules is a transport as kvtest wants it.
 type underRules struct {
 	transport
-	server *fakeserver.Server
+	clock interface{ SetNow(kv.Millis) }
 }
 
-func (u underRules) SetNow(now kv.Millis) { u.server.SetNow(now) }
+func (u underRules) SetNow(now kv.Millis) { u.clock.SetNow(now) }
+
+func (u underRules) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
+	return u.transport.Read(ctx, ranges, Strong)
+}
 
 func (u underRules) Commit(ctx context.Context, a *kv.Atomic) (kv.CommitResult, error) {
 	versionstamp, err := u.transport.Commit(ctx, a)
@@ -59,7 +63,7 @@ func TestRenewal(t *testing.T) {
 	c := connectTo(t, server, func() time.Time { return start.Add(time.Duration(elapsed.Load())) })
 	read := func() {
 		t.Helper()
-		if _, err := c.Read(t.Context(), []kv.Range{{Start: "", End: "\xff", Limit: 1}}); err != nil {
+		if _, err := c.Read(t.Context(), []kv.Range{{Start: "", End: "\xff", Limit: 1}}, Strong); err != nil {
 			t.Error(err)
 		}
 	}

@@ -1,13 +1,18 @@
-// Package client reads and writes a Deno KV database from Go: one served by Millpond, by denokv or by Deno Deploy.
+// Package client reads and writes a Deno KV database from Go: one served by Millpond, by denokv or by Deno Deploy, over HTTP; or
+// one of a Millpond cluster, over NATS.
 //
 //	db, err := client.Open(ctx, "http://127.0.0.1:4512", client.WithAccessToken(token))
 //	…
-//	alice, err := db.Get(ctx, kv.Key{"users", "alice"})
+//	alice, err := client.Get[User](ctx, db, kv.Key{"users", "alice"})
 //	…
-//	_, err = db.Atomic().Check(alice).Set(alice.Key, value, client.ExpireIn(time.Hour)).Sum(kv.Key{"n"}, 1).Commit(ctx)
+//	_, err = db.Atomic().Check(alice).Set(alice.Key, user, client.ExpireIn(time.Hour)).Sum(kv.Key{"n"}, 1).Commit(ctx)
 //
-// Keys are [kv.Key] and values [kv.Value], whose bytes package kv/v8 turns into Go values and back; [V8], [Bytes] and [U64]
-// make the three kinds.
+// Keys are [kv.Key]. Values are those of Go, which a [Codec] turns into stored ones: [V8Codec] unless [WithCodec] says
+// otherwise, so that a struct is the object that Deno, Node and Python programs store. [Get], [GetMany], [List] and [Watch] read
+// them back. A [kv.Value] is stored as it is, and read by the methods Get, GetMany, List and Watch; [V8], [Bytes] and [U64] make
+// the three kinds.
+//
+// [DB.Update] is for what depends on what was read: it checks all that, and tries again after a conflict.
 //
 // # Errors
 //
@@ -22,4 +27,6 @@
 // What is safe to send again is sent again, with growing pauses, for the time of [WithRetryTime]: reads always, writes only
 // if the request certainly did not reach the server or if the server said with status 429 or 503 that it did nothing. A
 // refused access token is fetched anew once.
+//
+// Over NATS a write is always sent again, until its outcome is known: it has an id, by which the cluster knows it.
 package client

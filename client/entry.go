@@ -12,7 +12,7 @@ type Entry[V any] struct {
 	Key          kv.Key
 	Value        V
 	Versionstamp kv.Versionstamp // zero: the key is absent
-	ExpireAt     kv.Millis       // 0: never, or not known; KV Connect does not tell
+	ExpireAt     kv.Millis       // 0: never, or not known; see DB.TellsExpiry
 }
 
 // RawEntry is an entry whose value is as it is stored.
@@ -47,9 +47,9 @@ func Absent(key kv.Key) Condition { return condition{key, nil} }
 // At holds while the key was last written by the commit at v. No key is at the zero versionstamp.
 func At(key kv.Key, v kv.Versionstamp) Condition { return condition{key, &v} }
 
-// V8 returns v as a JavaScript value; see package v8 for what can be encoded and for the errors.
+// V8 returns v as a JavaScript value, whatever the codec; see v8.Marshal for what can be encoded and for the errors.
 func V8(v any) (kv.Value, error) {
-	data, err := v8.Encode(v)
+	data, err := v8.Marshal(v)
 	return kv.Value{Encoding: kv.EncodingV8, Data: data}, err
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/millpondkv/millpond/client"
 	"github.com/millpondkv/millpond/internal/fakeserver"
 	"github.com/millpondkv/millpond/kv"
-	"github.com/millpondkv/millpond/kv/v8"
 )
 
 // example opens a database for an example; a program calls client.Open with the URL of its server.
@@ -35,24 +34,16 @@ func ExampleDB_Set() {
 	db, stop := example(ctx)
 	defer stop()
 
-	value, err := client.V8(&v8.Object{Properties: []v8.Property{{Key: "name", Value: "Alice"}}})
+	user := map[string]any{"name": "Alice", "joined": time.UnixMilli(0)}
+	if _, err := db.Set(ctx, kv.Key{"users", "alice"}, user, client.ExpireIn(time.Hour)); err != nil {
+		log.Fatal(err)
+	}
+	alice, err := client.Get[any](ctx, db, kv.Key{"users", "alice"})
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err := db.Set(ctx, kv.Key{"users", "alice"}, value, client.ExpireIn(time.Hour)); err != nil {
-		log.Fatal(err)
-	}
-	alice, err := db.Get(ctx, kv.Key{"users", "alice"})
-	if err != nil {
-		log.Fatal(err)
-	}
-	user, err := v8.Decode(alice.Value.Data)
-	if err != nil {
-		log.Fatal(err)
-	}
-	name, _ := user.(*v8.Object).Get("name")
-	fmt.Println(alice.Key, alice.Exists(), name)
-	// Output: ["users", "alice"] true Alice
+	fmt.Println(alice.Key, alice.Exists(), alice.Value)
+	// Output: ["users", "alice"] true map[joined:1970-01-01 00:00:00 +0000 UTC name:Alice]
 }
 
 // An entry that was read guards a commit: if it has changed meanwhile, nothing is written.

@@ -31,8 +31,8 @@ type Selector struct {
 	Cursor string
 }
 
-// List returns the selected entries in the order of their keys. Each batch is a strong read of its own: an entry that is
-// written while the list is read may be in it or not. An error ends the list.
+// List returns the selected entries in the order of their keys. Each batch is a read of its own, strong unless WithConsistency
+// says otherwise: an entry that is written while the list is read may be in it or not. An error ends the list.
 func (db *DB) List(ctx context.Context, s Selector) iter.Seq2[RawEntry, error] {
 	return func(yield func(RawEntry, error) bool) {
 		r, err := s.first()

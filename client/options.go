@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // Option changes what Open does.
@@ -13,6 +15,8 @@ type Option func(*options)
 type options struct {
 	tokens    func(context.Context) (string, error)
 	http      *http.Client
+	codec     Codec
+	nats      []nats.Option
 	logger    *slog.Logger
 	retryTime time.Duration
 	now       func() time.Time
@@ -21,6 +25,7 @@ type options struct {
 func defaultOptions() options {
 	return options{
 		tokens:    func(context.Context) (string, error) { return "", nil },
+		codec:     V8Codec{},
 		logger:    slog.New(slog.DiscardHandler),
 		retryTime: 10 * time.Second, // several times what a change of Millpond's leader takes
 		now:       time.Now,
@@ -44,6 +49,15 @@ func WithTokenSource(source func(context.Context) (string, error)) Option {
 // Without this option an own http.Transport is used: HTTP/1.1 for http URLs and HTTP/2 for https ones.
 func WithHTTPClient(c *http.Client) Option {
 	return func(o *options) { o.http = c }
+}
+
+// WithNATS sets options of the connection to NATS, for credentials and TLS above all: nats.UserCredentials, nats.RootCAs,
+// nats.ClientCert, nats.Secure. It has no effect on other URLs, as WithHTTPClient and the access token have none on those of NATS.
+//
+// Unless an option says otherwise, a server that is lost is noticed after two seconds, and the others are tried for ever. Options
+// that make nats.go keep what is sent while nothing is connected must not be used: a try of a commit must not arrive later.
+func WithNATS(opts ...nats.Option) Option {
+	return func(o *options) { o.nats = append(o.nats, opts...) }
 }
 
 // WithLogger logs retries, lost watches and failed renewals of the server's token, never keys, values or tokens. By default

@@ -7,15 +7,15 @@ import (
 	"github.com/millpondkv/millpond/kv"
 )
 
-// transport carries requests to one database. A DB has one, and calls it from many goroutines; KV Connect is the first,
-// NATS and calls in process are to follow.
+// transport carries requests to one database. A DB has one, and calls it from many goroutines. There are three: KV
+// Connect, NATS, and calls within the process.
 //
 // Errors carry a sentinel of package kv wherever one fits. A transport sends again what is safe to send again, and gives up
 // when the context ends.
 type transport interface {
-	// Read returns the entries of each range, in the order of ranges, from one snapshot that has every commit that was
-	// answered before the call. The entries' data is the caller's.
-	Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error)
+	// Read returns the entries of each range, in the order of ranges, from one snapshot of at least that consistency. The
+	// entries' data is the caller's.
+	Read(ctx context.Context, ranges []kv.Range, c Consistency) ([][]kv.Entry, error)
 
 	// Commit returns the versionstamp of the commit. If checks did not hold the error is a *CheckError without keys. After
 	// kv.ErrUnknownOutcome the atomic may have been committed; after any other error it was not.

@@ -7,8 +7,9 @@ import (
 	"github.com/millpondkv/millpond/kv"
 )
 
-// Set writes value to key, whatever is there, and returns the versionstamp of the commit.
-func (db *DB) Set(ctx context.Context, key kv.Key, value kv.Value, opts ...SetOption) (kv.Versionstamp, error) {
+// Set writes value to key, whatever is there, and returns the versionstamp of the commit. The codec says what the Go value
+// is; a kv.Value is stored as it is.
+func (db *DB) Set(ctx context.Context, key kv.Key, value any, opts ...SetOption) (kv.Versionstamp, error) {
 	return db.Atomic().Set(key, value, opts...).Commit(ctx)
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
+	"github.com/millpondkv/millpond/queue"
 	"github.com/millpondkv/millpond/writer"
 	"github.com/oklog/ulid/v2"
 )
@@ -31,13 +32,12 @@ type Database struct {
 	log        *natslog.Log
 	projection *projection.Projection
 	sequencer  *writer.Sequencer
-	store      *projection.Store // nil if the data is in memory
-	marked     kv.Position       // at the last mark; belongs to the goroutine of checkpoints, and to close after it
-	observer   *observer
+	keeper     *projection.Checkpointer // belongs to its own goroutine, and to close after that
+	queue      *queue.Queue
 
 	stopWork context.CancelFunc
 	led      chan struct{}  // closed when the sequencer has ended
-	work     sync.WaitGroup // the sequencer, and the checkpointer
+	work     sync.WaitGroup // the sequencer, the checkpointer and the queue's feeder
 }
 
 func newDatabase(e *Engine, name string) *Database { return &Database{engine: e, name: name} }
@@ -96,24 +96,22 @@ func (d *Database) load(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p, err := d.fromCheckpoint(ctx, logger)
-	if err != nil {
+	if d.keeper, err = d.restore(ctx, logger); err != nil {
 		return err
 	}
-	from := p.Chain().Applied
+	p, from := d.keeper.Projection(), d.keeper.Restored()
 	if first > from+1 {
-		err := fmt.Errorf("%w: the log of %q begins at %d, and the newest checkpoint is at %d; %s", events.ErrGap, d.name, first, from, restore)
+		err := fmt.Errorf("%w: the log of %q begins at %d, and the newest checkpoint is at %d; %s", events.ErrGap, d.name, first, from, fromCopy)
 		return errors.Join(err, p.Close())
 	}
 	if end-from > manyRecords {
 		logger.Info("replaying the log", "from", from, "to", end)
 	}
 	if err := p.CatchUp(ctx, d.log, end); err != nil {
-		return errors.Join(fmt.Errorf("replay the log of %q: %w; %s", d.name, err, restore), p.Close())
+		return errors.Join(fmt.Errorf("replay the log of %q: %w; %s", d.name, err, fromCopy), p.Close())
 	}
 	d.projection = p
-	d.observer = d.engine.metrics.observe(d.name, p)
-	d.observer.sinceCheckpoint.Store(int64(end-from) * replayedRecord)
+	d.engine.metrics.projections.Show(d.name, p, nil)
 	if ahead := p.Chain().Time - d.engine.clock.now(); ahead > clockTolerance {
 		logger.Warn("this machine's clock is behind the last record's time; keys expire by that time until the clock has caught up", "behind", time.Duration(ahead)*time.Millisecond)
 	}
@@ -126,49 +124,39 @@ const (
 	clockTolerance = 10_000  // milliseconds that the clock may be behind log time before it is worth a warning
 )
 
-// fromCheckpoint returns the state that the replay starts from. It fails if the log has lost what it once had: then nothing is
+// restore returns the state that the replay starts from. It fails if the log has lost what it once had: then nothing is
 // opened, since new records would take the places of the lost ones.
-func (d *Database) fromCheckpoint(ctx context.Context, logger *slog.Logger) (*projection.Projection, error) {
-	if d.engine.config.Memory {
-		return projection.New(projection.Options{}), nil
+func (d *Database) restore(ctx context.Context, logger *slog.Logger) (*projection.Checkpointer, error) {
+	dir := d.engine.checkpointDir(d.log.ID())
+	var store *projection.Store
+	if !d.engine.config.Memory {
+		err := d.engine.dir.adopt(d.log.ID()) // a restore that was interrupted
+		if err != nil {
+			return nil, err
+		}
+		if store, err = projection.OpenStore(dir, d.log.ID()); err != nil {
+			return nil, err
+		}
 	}
-	if err := d.engine.dir.adopt(d.log.ID()); err != nil { // a restore that was interrupted
-		return nil, err
+	keeper, err := projection.Restore(store, d.engine.config.CheckpointBytes, projection.Options{Foreign: d.engine.metrics.foreign.Of(d.name)}, logger)
+	if err != nil || store == nil {
+		return keeper, err
 	}
-	var err error
-	if d.store, err = projection.OpenStore(d.engine.checkpointDir(d.log.ID()), d.log.ID()); err != nil {
-		return nil, err
+	if err := cmp.Or(d.log.Check(ctx), keeper.Verify(ctx, d.log)); err != nil {
+		err = fmt.Errorf("%w; %s, or delete %s to go on with what is left", err, fromCopy, dir)
+		return nil, errors.Join(err, keeper.Projection().Close())
 	}
-	mark, err := d.store.LastMark()
-	if err != nil {
-		return nil, err
-	}
-	p, skipped, err := d.store.Load(projection.Options{})
-	if err != nil {
-		return nil, err
-	}
-	if skipped != nil {
-		logger.Warn("a checkpoint was passed over", "error", skipped)
-	}
-	if err := cmp.Or(d.log.Check(ctx), d.log.Verify(ctx, mark), d.log.Verify(ctx, p.Chain())); err != nil {
-		err = fmt.Errorf("%w; %s, or delete %s to go on with what is left", err, restore, d.engine.checkpointDir(d.log.ID()))
-		return nil, errors.Join(err, p.Close())
-	}
-	return p, nil
+	return keeper, nil
 }
 
-// restore is what to do about a damaged log.
-const restore = "restore the data directory from a copy"
-
-// replayedRecord is what a replayed record counts towards the next checkpoint, in bytes: about what it costs to replay
-// one, however small.
-const replayedRecord = 1024
+// fromCopy is what to do about a damaged log.
+const fromCopy = "restore the data directory from a copy"
 
 func (d *Database) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	d.stopWork = cancel
 	d.sequencer = writer.New(writer.Config{
-		Log: d.log, Projection: d.projection, Now: d.engine.clock.now, NewID: newID, Metrics: d.observer,
+		Log: d.log, Projection: d.projection, Now: d.engine.clock.now, NewID: newID, Metrics: d.engine.metrics.sequencers.Of(d.name),
 		Logger: d.engine.config.Logger.With("database", d.name), Exclusive: true,
 	})
 	d.led = make(chan struct{})
@@ -178,60 +166,11 @@ func (d *Database) start() {
 			d.engine.config.Logger.Error("the database takes no writes any more", "database", d.name, "error", err)
 		}
 	})
-	if d.store != nil {
-		d.work.Go(func() { d.checkpoints(ctx) })
-	}
+	d.startQueue(ctx)
+	d.work.Go(func() { d.keeper.Run(ctx) })
 }
 
 func newID() ulid.ULID { return ulid.MustNew(ulid.Now(), rand.Reader) }
-
-// checkpointEvery is how often the end of the log is marked, and its size since the last checkpoint is looked at.
-const checkpointEvery = 5 * time.Second
-
-func (d *Database) checkpoints(ctx context.Context) {
-	ticker := time.NewTicker(checkpointEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-		if d.observer.sinceCheckpoint.Load() < d.engine.config.CheckpointBytes {
-			d.mark()
-			continue
-		}
-		if err := d.checkpoint(ctx); err != nil && ctx.Err() == nil {
-			d.engine.config.Logger.Error("no checkpoint could be taken; the next start will take longer", "database", d.name, "error", err)
-		}
-	}
-}
-
-// mark notes the end of the log beside the checkpoints, if it has moved.
-func (d *Database) mark() {
-	chain := d.projection.Chain()
-	if chain.Applied == d.marked {
-		return
-	}
-	if err := d.store.Mark(chain); err != nil {
-		d.engine.config.Logger.Error("the end of the log could not be noted", "database", d.name, "error", err)
-		return
-	}
-	d.marked = chain.Applied
-}
-
-func (d *Database) checkpoint(ctx context.Context) error {
-	began := time.Now()
-	size := d.observer.sinceCheckpoint.Load()
-	chain, err := d.store.Save(ctx, d.projection)
-	if err != nil {
-		return err
-	}
-	d.observer.sinceCheckpoint.Add(-size)
-	d.marked = chain.Applied
-	d.engine.config.Logger.Info("took a checkpoint", "database", d.name, "position", chain.Applied, "took", time.Since(began).Round(time.Millisecond).String())
-	return nil
-}
 
 // close answers what waits, resigns, and takes a checkpoint. It waits for a call that is opening the database.
 func (d *Database) close(ctx context.Context) error {
@@ -250,10 +189,10 @@ func (d *Database) close(ctx context.Context) error {
 	d.stopWork()
 	d.work.Wait()
 	var err error
-	if d.store != nil && ctx.Err() == nil {
-		err = d.checkpoint(ctx)
+	if ctx.Err() == nil {
+		err = d.keeper.Save(ctx)
 	}
-	d.engine.metrics.forget(d.observer)
+	d.engine.metrics.projections.Forget(d.name)
 	return errors.Join(err, d.projection.Close())
 }
 

@@ -42,6 +42,9 @@ type Config struct {
 	// A checkpoint is taken when the log has grown by so many bytes since the last one. 0 means 64 MiB. Less makes a
 	// restart after a crash faster and writes more.
 	CheckpointBytes int64
+
+	// AckWait is how long a listener of a queue may say nothing of a message before another one gets it. 0 means 10 s.
+	AckWait time.Duration
 }
 
 const defaultCheckpointBytes = 64 << 20
@@ -78,7 +81,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{config: c, dir: dir, metrics: newMetrics(c.Registry), databases: map[string]*Database{}, closing: make(chan struct{}), failed: make(chan error, 1)}
+	e := &Engine{config: c, dir: dir, metrics: newMetrics(c.Registry, c.Logger), databases: map[string]*Database{}, closing: make(chan struct{}), failed: make(chan error, 1)}
 	e.clock.wall = c.Now
 	if err := e.start(ctx); err != nil {
 		return nil, errors.Join(err, e.Close(ctx))
@@ -100,7 +103,7 @@ func (e *Engine) start(ctx context.Context) (err error) {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
 	if err := e.nats.Check(); err != nil { // a stream that was not recovered must not be taken for absent, and made anew
-		return fmt.Errorf("recover the logs in %s: %w; %s", e.dir.nats(), err, restore)
+		return fmt.Errorf("recover the logs in %s: %w; %s", e.dir.nats(), err, fromCopy)
 	}
 	names, err := natslog.List(ctx, e.js)
 	if err != nil {
@@ -135,7 +138,7 @@ func (e *Engine) missingLogs() error {
 		}
 		if !known[dir.Name()] {
 			return fmt.Errorf("%s has checkpoints of a database whose log is missing in %s; %s, or delete those checkpoints to go on without it",
-				path, e.dir.nats(), restore)
+				path, e.dir.nats(), fromCopy)
 		}
 	}
 	return err

@@ -57,7 +57,7 @@ func (s *Stopped) start(logger *slog.Logger) (err error) {
 		return err
 	}
 	if err := s.nats.Check(); err != nil {
-		return fmt.Errorf("recover the logs in %s: %w; %s", s.dir.nats(), err, restore)
+		return fmt.Errorf("recover the logs in %s: %w; %s", s.dir.nats(), err, fromCopy)
 	}
 	if s.conn, err = s.nats.Connect(); err != nil {
 		return err
@@ -119,10 +119,7 @@ func (d *Database) Log() *natslog.Log { return d.log }
 // State returns a copy of the state at the end of the log, made from the newest checkpoint and the rest of the log: the database goes
 // on undisturbed. The caller closes it.
 func (d *Database) State(ctx context.Context) (*projection.Projection, error) {
-	if d.store == nil {
-		return replayed(ctx, projection.New(projection.Options{}), d.log)
-	}
-	p, _, err := d.store.Load(projection.Options{})
+	p, err := d.keeper.Load(projection.Options{})
 	if err != nil {
 		return nil, err
 	}

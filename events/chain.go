@@ -3,6 +3,7 @@ package events
 import (
 	"fmt"
 
+	"github.com/millpondkv/millpond/internal/fault"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/oklog/ulid/v2"
 )
@@ -24,17 +25,23 @@ type Chain struct {
 // record of an older epoch is void for ever: its sequencer had been replaced when it was stored. So is an epoch record
 // that does not continue the chain: its writer had not read to the end. So is a foreign message.
 //
-// Everything else is an error, and leaves the chain where it was: ErrGap if the record is not at the next position,
-// ErrDiverged if it continues another history than the one that was read.
+// Everything else is an error, and leaves the chain where it was: ErrGap if the record is not at the next position, ErrCopied if
+// it continues the chain and is foreign, ErrDiverged if it continues another history than the one that was read.
 func (c *Chain) Accept(s Sealed) (counts bool, err error) {
 	r := s.Record
+	if fault.Off("contiguity") && s.Position > c.Applied+1 {
+		c.Applied, c.Hash = s.Position-1, r.Previous
+	}
 	if s.Position != c.Applied+1 {
 		err := fmt.Errorf("%w: the last one read was at %d", ErrGap, c.Applied)
 		return false, &RecordError{Position: s.Position, Err: err}
 	}
 	continues := r.Epoch == c.Epoch && r.Previous == c.Hash
+	continues = continues || r.Epoch == c.Epoch && fault.Off("hash")
 	switch {
-	case r.Kind == KindForeign:
+	case s.Foreign && continues && r.Kind != KindForeign:
+		return false, &RecordError{Position: s.Position, Err: ErrCopied}
+	case s.Foreign:
 		// void
 	case continues && (r.Kind == KindEpoch || c.Epoch != 0):
 		c.Counted, c.Hash = s.Position, s.Hash
@@ -44,7 +51,7 @@ func (c *Chain) Accept(s Sealed) (counts bool, err error) {
 		}
 		counts = true
 	case r.Epoch < c.Epoch || r.Epoch == c.Epoch && r.Kind == KindEpoch:
-		// void
+		counts = fault.Off("epoch") // void
 	default:
 		err := fmt.Errorf("%w: it belongs to epoch %d, which is %d here", ErrDiverged, r.Epoch, c.Epoch)
 		return false, &RecordError{Position: s.Position, Err: err}

@@ -122,11 +122,13 @@ func TestLogTimeNeverGoesBack(t *testing.T) {
 	}
 }
 
-// A message that nobody appended under the fence takes up its position and changes nothing, whatever it holds, also before
-// the first epoch.
+// A message that nobody appended under the fence takes up its position and changes nothing, not even if it is a copy of a record
+// that was there before.
 func TestForeignIsVoid(t *testing.T) {
 	h := &history{t: t}
-	for _, data := range [][]byte{nil, []byte("no record"), h.epoch().Encode()} {
+	old := h.epoch().Encode()
+	h.accept(h.epoch())
+	for _, data := range [][]byte{nil, []byte("no record"), old} {
 		before := h.chain
 		s, err := Open(Message{Position: before.Applied + 1, Data: data, Foreign: true})
 		if err != nil {
@@ -139,11 +141,22 @@ func TestForeignIsVoid(t *testing.T) {
 		if h.chain != before {
 			t.Errorf("the chain became %+v; want %+v", h.chain, before)
 		}
-		if before.Epoch == 0 {
-			h.accept(h.epoch())
-		}
 	}
 	if !h.accept(h.commits()) {
 		t.Error("a record after foreign messages is void; want it to count")
+	}
+}
+
+// What is foreign and would count is no stray message: the whole log is a copy without its headers, and must not be taken for
+// empty.
+func TestCopiedLogIsRefused(t *testing.T) {
+	h := &history{t: t}
+	data := h.epoch().Encode()
+	s, err := Open(Message{Position: 1, Data: data, Foreign: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.chain.Accept(s); !errors.Is(err, ErrCopied) || !errors.Is(err, ErrDiverged) {
+		t.Errorf("got %v; want ErrCopied", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"math"
 
+	"github.com/millpondkv/millpond/internal/codec"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/oklog/ulid/v2"
 )
@@ -52,49 +53,24 @@ func appendCommit(b []byte, c *Commit) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.Enqueues)))
 	for i := range c.Enqueues {
-		b = appendEnqueue(b, &c.Enqueues[i])
+		b = codec.AppendEnqueue(b, &c.Enqueues[i])
 	}
 	return b
 }
 
 func appendEffect(b []byte, e *Effect) []byte {
 	if e.Delete {
-		return appendString(append(b, effectDelete), string(e.Key))
+		return codec.AppendBytes(append(b, effectDelete), e.Key)
 	}
 	tag := byte(e.Value.Encoding)
 	if e.ExpireAt != 0 {
 		tag |= effectHasExpiry
 	}
-	b = appendString(append(b, tag), string(e.Key))
+	b = codec.AppendBytes(append(b, tag), e.Key)
 	if e.ExpireAt != 0 {
 		b = binary.AppendUvarint(b, uint64(e.ExpireAt))
 	}
-	return appendBytes(b, e.Value.Data)
-}
-
-func appendEnqueue(b []byte, q *kv.Enqueue) []byte {
-	b = appendBytes(b, q.Payload)
-	b = binary.AppendUvarint(b, uint64(q.Deadline))
-	b = binary.AppendUvarint(b, uint64(len(q.KeysIfUndelivered)))
-	for _, k := range q.KeysIfUndelivered {
-		b = appendString(b, string(k))
-	}
-	if q.BackoffSchedule == nil { // the default, told apart from no retries at all
-		return binary.AppendUvarint(b, 0)
-	}
-	b = binary.AppendUvarint(b, uint64(len(q.BackoffSchedule))+1)
-	for _, ms := range q.BackoffSchedule {
-		b = binary.AppendUvarint(b, uint64(ms))
-	}
-	return b
-}
-
-func appendString(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-func appendBytes(b, s []byte) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+	return codec.AppendBytes(b, e.Value.Data)
 }
 
 // EncodedSize returns an upper bound of len(r.Encode()), a few bytes an item too high at most.
@@ -143,40 +119,37 @@ func Decode(data []byte) (*Record, error) {
 		Previous: Hash(body[10:42]),
 		Time:     kv.Millis(binary.BigEndian.Uint64(body[42:])),
 	}
-	d := decoder{rest: body[headerSize:]}
+	d := decoder{codec.Decoder{Rest: body[headerSize:], Most: MaxRecordSize}}
 	switch r.Kind {
 	case KindEpoch:
-		r.Writer = ulid.ULID(d.take(len(r.Writer)))
+		r.Writer = ulid.ULID(d.Take(len(r.Writer)))
 	case KindCommits:
 		r.Commits = d.commits()
 	default:
 		return nil, fmt.Errorf("%w (its kind %d is unknown)", ErrNewerFormat, r.Kind)
 	}
-	if d.bad || len(d.rest) > 0 || r.Time < 0 {
+	if !d.Done() || r.Time < 0 {
 		return nil, fmt.Errorf("%w: its contents do not decode", ErrCorrupt)
 	}
 	return r, nil
 }
 
-// decoder reads from rest; after the first mistake it is bad and returns zeros.
-type decoder struct {
-	rest []byte
-	bad  bool
-}
+// decoder reads the contents of a record.
+type decoder struct{ codec.Decoder }
 
 func (d *decoder) commits() []Commit {
-	list := make([]Commit, d.count(len(ulid.ULID{})+2, MaxCommits))
+	list := make([]Commit, d.Count(len(ulid.ULID{})+2, MaxCommits))
 	for i := range list {
 		c := &list[i]
-		c.ID = ulid.ULID(d.take(len(c.ID)))
-		c.Effects = make([]Effect, d.count(2, kv.MaxMutations))
+		c.ID = ulid.ULID(d.Take(len(c.ID)))
+		c.Effects = make([]Effect, d.Count(2, kv.MaxMutations))
 		for j := range c.Effects {
 			c.Effects[j] = d.effect()
 		}
-		if n := d.count(4, kv.MaxMutations); n > 0 {
+		if n := d.Count(4, kv.MaxMutations); n > 0 {
 			c.Enqueues = make([]kv.Enqueue, n)
 			for j := range c.Enqueues {
-				c.Enqueues[j] = d.enqueue()
+				c.Enqueues[j] = d.Enqueue()
 			}
 		}
 	}
@@ -184,68 +157,17 @@ func (d *decoder) commits() []Commit {
 }
 
 func (d *decoder) effect() (e Effect) {
-	tag := d.take(1)[0]
-	e.Key = kv.EncodedKey(d.bytes())
+	tag := d.Byte()
+	e.Key = d.Key()
 	if tag == effectDelete {
 		e.Delete = true
 		return e
 	}
 	if tag&effectHasExpiry != 0 {
-		e.ExpireAt = kv.Millis(d.uvarint(math.MaxInt64))
-		d.bad = d.bad || e.ExpireAt == 0
+		e.ExpireAt = kv.Millis(d.Uvarint(math.MaxInt64))
+		d.Want(e.ExpireAt != 0)
 	}
-	e.Value = kv.Value{Encoding: kv.Encoding(tag &^ effectHasExpiry), Data: d.bytes()}
-	d.bad = d.bad || e.Value.Encoding < kv.EncodingV8 || e.Value.Encoding > kv.EncodingBytes
+	e.Value = kv.Value{Encoding: kv.Encoding(tag &^ effectHasExpiry), Data: d.Bytes()}
+	d.Want(e.Value.Encoding >= kv.EncodingV8 && e.Value.Encoding <= kv.EncodingBytes)
 	return e
-}
-
-func (d *decoder) enqueue() (q kv.Enqueue) {
-	q.Payload = d.bytes()
-	q.Deadline = kv.Millis(d.uvarint(math.MaxInt64))
-	if n := d.count(1, kv.MaxUndeliveredKeys); n > 0 {
-		q.KeysIfUndelivered = make([]kv.EncodedKey, n)
-		for i := range q.KeysIfUndelivered {
-			q.KeysIfUndelivered[i] = kv.EncodedKey(d.bytes())
-		}
-	}
-	if n := d.uvarint(kv.MaxBackoffSteps + 1); n > 0 {
-		q.BackoffSchedule = make([]uint32, n-1)
-		for i := range q.BackoffSchedule {
-			q.BackoffSchedule[i] = uint32(d.uvarint(math.MaxUint32))
-		}
-	}
-	return q
-}
-
-func (d *decoder) uvarint(most uint64) uint64 {
-	v, n := binary.Uvarint(d.rest)
-	if n <= 0 || v > most || d.bad {
-		d.bad = true
-		return 0
-	}
-	d.rest = d.rest[n:]
-	return v
-}
-
-// count reads the length of a list whose items take at least size bytes each, so that a forged length allocates little.
-func (d *decoder) count(size, most int) int {
-	n := int(d.uvarint(uint64(most)))
-	if n*size > len(d.rest) {
-		d.bad = true
-		return 0
-	}
-	return n
-}
-
-func (d *decoder) bytes() []byte { return d.take(int(d.uvarint(MaxRecordSize))) }
-
-// take returns the next n bytes, or n zeros if there are fewer.
-func (d *decoder) take(n int) []byte {
-	if n > len(d.rest) || d.bad {
-		d.bad = true
-		return make([]byte, n)
-	}
-	taken := d.rest[:n:n]
-	d.rest = d.rest[n:]
-	return taken
 }

@@ -66,24 +66,26 @@ type Message struct {
 	Foreign  bool // it came into the log without Append: whatever it says, it is no record
 }
 
-// Sealed is a decoded record in its place in the log.
+// Sealed is a decoded record in its place in the log, or a foreign message there.
 type Sealed struct {
+	Foreign  bool // its record is of KindForeign, unless it reads like a record
 	Position kv.Position
 	Hash     Hash
 	Size     int // of the encoded record, in bytes
 	Record   *Record
 }
 
-// Open decodes a message. It fails with ErrCorrupt or ErrNewerFormat. Of a foreign message nothing is decoded.
+// Open decodes a message. It fails with ErrCorrupt or ErrNewerFormat, though not for a foreign one.
 func Open(m Message) (Sealed, error) {
-	if m.Foreign {
-		return Sealed{Position: m.Position, Size: len(m.Data), Record: &Record{Kind: KindForeign}}, nil
-	}
 	r, err := Decode(m.Data)
-	if err != nil {
+	switch {
+	case err == nil:
+	case m.Foreign:
+		r = &Record{Kind: KindForeign}
+	default:
 		return Sealed{}, &RecordError{Position: m.Position, Err: err}
 	}
-	return Sealed{Position: m.Position, Hash: sha256.Sum256(m.Data), Size: len(m.Data), Record: r}, nil
+	return Sealed{Foreign: m.Foreign, Position: m.Position, Hash: sha256.Sum256(m.Data), Size: len(m.Data), Record: r}, nil
 }
 
 // Seal encodes r, which is to stand at position p.

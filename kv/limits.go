@@ -16,6 +16,7 @@ const (
 	MaxBackoffSteps    = 10                  // of one message
 	MaxBackoff         = 3_600_000           // milliseconds
 	MaxQueueDelay      = 30 * 24 * 3_600_000 // milliseconds
+	MaxDatabaseName    = 64                  // Millpond's own
 	MaxMillis          = Millis(8_640_000_000_000_000)
 )
 

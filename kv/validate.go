@@ -269,3 +269,14 @@ func ValidateWatch(keys []EncodedKey) error {
 	}
 	return nil
 }
+
+// ValidDatabaseName reports whether a database may have that name: 1 to MaxDatabaseName of a-z, 0-9, _ and -.
+func ValidDatabaseName(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return len(name) >= 1 && len(name) <= MaxDatabaseName
+}

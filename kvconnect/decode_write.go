@@ -182,6 +182,9 @@ func decodeEnqueue(message []byte) (e kv.Enqueue, err error) {
 		case f.isNumber(enqueueBackoff):
 			e.BackoffSchedule = append(e.BackoffSchedule, uint32(f.number))
 		case f.isBytes(enqueueBackoff): // packed, as every known client sends it
+			if e.BackoffSchedule == nil { // protobuf leaves out an empty list: whoever sends one means it
+				e.BackoffSchedule = []uint32{}
+			}
 			if e.BackoffSchedule, err = appendPacked(e.BackoffSchedule, f.bytes); err != nil {
 				return e, err
 			}

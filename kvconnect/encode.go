@@ -23,8 +23,19 @@ var pieces = sync.Pool{New: func() any { return new(make([]byte, 0, pieceSize+kv
 // pieceWriter writes an answer's messages. After a write has failed, because the client has gone, it writes no more.
 type pieceWriter struct {
 	to    http.ResponseWriter
+	form  readForm
 	piece []byte
 	err   error
+}
+
+// expiryHeader says in the answer to a metadata exchange that this server tells when entries expire, and in a snapshot read
+// that the client wants to know. KV Connect has no field for it, and other clients get none.
+const expiryHeader = "X-Millpond-Expiry"
+
+// readForm is what an answer to a read has beside the entries.
+type readForm struct {
+	strong bool // it was a strong read
+	expiry bool // entries with their expiry
 }
 
 // flush writes what has been gathered.
@@ -35,27 +46,27 @@ func (w *pieceWriter) flush() {
 	w.piece = w.piece[:0]
 }
 
-// writeReadOutput sends a SnapshotReadOutput with these ranges, of a strong read or an eventual one.
-func writeReadOutput(to http.ResponseWriter, ranges [][]kv.Entry, strong bool) {
+// writeReadOutput sends a SnapshotReadOutput with these ranges.
+func writeReadOutput(to http.ResponseWriter, ranges [][]kv.Entry, form readForm) {
 	size := 0
 	for _, entries := range ranges {
-		size += fieldSize(readOutputRanges, rangeOutputSize(entries))
+		size += fieldSize(readOutputRanges, form.rangeSize(entries))
 	}
 	size += 2 // status
-	if strong {
+	if form.strong {
 		size += 2
 	}
 	begin(to, size)
 	buffer := pieces.Get().(*[]byte)
-	w := &pieceWriter{to: to, piece: (*buffer)[:0]}
+	w := &pieceWriter{to: to, form: form, piece: (*buffer)[:0]}
 	for _, entries := range ranges {
-		w.piece = appendMessage(w.piece, readOutputRanges, rangeOutputSize(entries))
+		w.piece = appendMessage(w.piece, readOutputRanges, form.rangeSize(entries))
 		for i := range entries {
-			w.piece = appendMessage(w.piece, rangeOutputValues, entrySize(&entries[i]))
+			w.piece = appendMessage(w.piece, rangeOutputValues, form.entrySize(&entries[i]))
 			w.entry(&entries[i])
 		}
 	}
-	if strong {
+	if form.strong {
 		w.piece = appendNumber(w.piece, readOutputStrong, 1)
 	}
 	w.piece = appendNumber(w.piece, readOutputStatus, statusReadSuccess)
@@ -114,7 +125,7 @@ func writeWatchFrame(to http.ResponseWriter, entries []kv.Entry) error {
 		w.piece = appendMessage(w.piece, watchOutputKeys, keyOutputSize(e))
 		w.piece = appendNumber(w.piece, keyOutputChanged, 1)
 		if e.Exists() {
-			w.piece = appendMessage(w.piece, keyOutputEntry, entrySize(e))
+			w.piece = appendMessage(w.piece, keyOutputEntry, w.form.entrySize(e))
 			w.entry(e)
 		}
 	}
@@ -124,9 +135,9 @@ func writeWatchFrame(to http.ResponseWriter, entries []kv.Entry) error {
 	return w.err
 }
 
-func rangeOutputSize(entries []kv.Entry) (size int) {
+func (f readForm) rangeSize(entries []kv.Entry) (size int) {
 	for i := range entries {
-		size += fieldSize(rangeOutputValues, entrySize(&entries[i]))
+		size += fieldSize(rangeOutputValues, f.entrySize(&entries[i]))
 	}
 	return size
 }
@@ -135,12 +146,16 @@ func keyOutputSize(e *kv.Entry) int {
 	if !e.Exists() {
 		return 2
 	}
-	return 2 + fieldSize(keyOutputEntry, entrySize(e))
+	return 2 + fieldSize(keyOutputEntry, readForm{}.entrySize(e))
 }
 
-func entrySize(e *kv.Entry) int {
-	return fieldSize(entryKey, len(e.Key)) + fieldSize(entryValue, len(e.Value.Data)) +
+func (f readForm) entrySize(e *kv.Entry) int {
+	size := fieldSize(entryKey, len(e.Key)) + fieldSize(entryValue, len(e.Value.Data)) +
 		2 + fieldSize(entryVersionstamp, len(e.Versionstamp))
+	if f.expiry && e.ExpireAt != 0 {
+		size += 1 + protowire.SizeVarint(uint64(e.ExpireAt))
+	}
+	return size
 }
 
 // entry writes the fields of a KvEntry.
@@ -152,6 +167,9 @@ func (w *pieceWriter) entry(e *kv.Entry) {
 	w.piece = appendNumber(w.piece, entryEncoding, uint64(e.Value.Encoding))
 	w.piece = appendMessage(w.piece, entryVersionstamp, len(e.Versionstamp))
 	w.piece = append(w.piece, e.Versionstamp[:]...)
+	if w.form.expiry && e.ExpireAt != 0 {
+		w.piece = appendNumber(w.piece, entryExpireAt, uint64(e.ExpireAt))
+	}
 }
 
 // data writes a value: if it fits by way of the piece, otherwise past it.
@@ -186,7 +204,7 @@ func appendMessage(b []byte, num protowire.Number, n int) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.BytesType), uint64(n))
 }
 
-// appendNumber appends a field whose number is below 128: two bytes.
+// appendNumber appends a field: two bytes if its value is below 128.
 func appendNumber(b []byte, num protowire.Number, v uint64) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), v)
 }

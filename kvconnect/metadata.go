@@ -70,6 +70,7 @@ func (s *Server) metadata(w *reply, r *http.Request, name string) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/json") // exactly: Node takes no charset
 	h.Set("Content-Length", strconv.Itoa(len(out)))
+	h.Set(expiryHeader, "1")
 	w.Write(out)
 	return nil
 }

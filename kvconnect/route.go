@@ -3,15 +3,14 @@ package kvconnect
 import (
 	"net/http"
 	"strings"
+
+	"github.com/millpondkv/millpond/kv"
 )
 
 // DefaultDatabase is the name of the database at the root of the server.
 const DefaultDatabase = "default"
 
-// MaxNameSize is the length that a database's name may have, in bytes.
-const MaxNameSize = 64
-
-// Endpoint is one of the protocol's four, or EndpointNone for a request that meant none of them.
+// Endpoint is one of the protocol's four, one of the queue's, or EndpointNone for a request that meant none of them.
 type Endpoint string
 
 const (
@@ -22,16 +21,8 @@ const (
 	EndpointNone         Endpoint = "none"
 )
 
-// ValidName reports whether a database may have that name: 1 to 64 of a-z, 0-9, _ and -.
-func ValidName(name string) bool {
-	for i := range len(name) {
-		c := name[i]
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
-			return false
-		}
-	}
-	return len(name) >= 1 && len(name) <= MaxNameSize
-}
+// ValidName reports whether a database may have that name.
+func ValidName(name string) bool { return kv.ValidDatabaseName(name) }
 
 // route is what a path means.
 type route struct {
@@ -53,7 +44,7 @@ func parseRoute(path string) (route, error) {
 	name, tail, _ := strings.Cut(path, "/")
 	if !rooted || !ValidName(name) {
 		return none, failure(http.StatusNotFound,
-			"there is no database %.80q: a name is 1 to %d of a-z, 0-9, _ and -", name, MaxNameSize)
+			"there is no database %.80q: a name is 1 to %d of a-z, 0-9, _ and -", name, kv.MaxDatabaseName)
 	}
 	if below, ok := strings.CutPrefix(tail, eventualPath+"/"); ok {
 		switch e := Endpoint(below); e {
@@ -65,6 +56,9 @@ func parseRoute(path string) (route, error) {
 	case "":
 		return route{database: name, endpoint: EndpointMetadata}, nil
 	case EndpointSnapshotRead, EndpointAtomicWrite, EndpointWatch:
+		return route{database: name, endpoint: e}, nil
+	case EndpointQueueEnqueue, EndpointQueueReceive, EndpointQueueAck, EndpointQueueNack, EndpointQueueExtend,
+		EndpointQueueStats, EndpointQueuePeek, EndpointQueueRetry:
 		return route{database: name, endpoint: e}, nil
 	}
 	return none, failure(http.StatusNotFound,

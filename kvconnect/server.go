@@ -119,8 +119,10 @@ func (s *Server) serve(w *reply, r *http.Request, to route) (err error) {
 		return s.snapshotRead(w, r, to)
 	case EndpointAtomicWrite:
 		return s.atomicWrite(w, r, to.database)
-	default:
+	case EndpointWatch:
 		return s.watch(w, r, to.database)
+	default:
+		return s.queue(w, r, to)
 	}
 }
 

@@ -38,6 +38,6 @@ func (s *Server) snapshotRead(w *reply, r *http.Request, to route) error {
 	if err != nil {
 		return late(ctx, err)
 	}
-	writeReadOutput(w, entries, !to.eventual)
+	writeReadOutput(w, entries, readForm{strong: !to.eventual, expiry: r.Header.Get(expiryHeader) != ""})
 	return nil
 }

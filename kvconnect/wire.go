@@ -26,7 +26,8 @@ const (
 	entryValue          = 2
 	entryEncoding       = 3
 	entryVersionstamp   = 4
-	watchOutputStatus   = 1 // WatchOutput
+	entryExpireAt       = 15 // Millpond's own
+	watchOutputStatus   = 1  // WatchOutput
 	watchOutputKeys     = 2
 	keyOutputChanged    = 1 // WatchKeyOutput
 	keyOutputEntry      = 2

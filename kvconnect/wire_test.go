@@ -169,18 +169,24 @@ func FuzzEncode(f *testing.F) {
 	f.Add(bytes.Repeat([]byte("k"), 2048), bytes.Repeat([]byte("v"), 20000), uint8(2), uint16(4), uint64(0))
 	f.Fuzz(func(t *testing.T, key, value []byte, encoding uint8, n uint16, position uint64) {
 		e := kv.Entry{Key: kv.EncodedKey(key), Versionstamp: kv.NewVersionstamp(kv.Position(position), n),
-			Value: kv.Value{Encoding: kv.Encoding(encoding & 0x7f), Data: value}}
+			Value: kv.Value{Encoding: kv.Encoding(encoding & 0x7f), Data: value}, ExpireAt: kv.Millis(position >> 1)}
+		form := readForm{strong: position%2 == 0, expiry: n%2 == 0}
+		expiry := int64(0)
+		if form.expiry {
+			expiry = int64(e.ExpireAt)
+		}
 		entries := make([]kv.Entry, n%50)
 		var values []*pb.KvEntry
 		for i := range entries {
 			entries[i] = e
-			values = append(values, &pb.KvEntry{Key: key, Value: value, Encoding: pb.ValueEncoding(e.Value.Encoding), Versionstamp: e.Versionstamp[:]})
+			values = append(values, &pb.KvEntry{Key: key, Value: value, Encoding: pb.ValueEncoding(e.Value.Encoding), Versionstamp: e.Versionstamp[:],
+				ExpireAtMs: expiry})
 		}
 
-		w, strong := httptest.NewRecorder(), position%2 == 0
-		writeReadOutput(w, [][]kv.Entry{entries, nil}, strong)
+		w := httptest.NewRecorder()
+		writeReadOutput(w, [][]kv.Entry{entries, nil}, form)
 		sameMessage(t, w.Body.Bytes(), new(pb.SnapshotReadOutput), &pb.SnapshotReadOutput{
-			Ranges: []*pb.ReadRangeOutput{{Values: values}, {}}, ReadIsStronglyConsistent: strong, Status: 1})
+			Ranges: []*pb.ReadRangeOutput{{Values: values}, {}}, ReadIsStronglyConsistent: form.strong, Status: 1})
 		if got := w.Header().Get("Content-Length"); got != strconv.Itoa(w.Body.Len()) {
 			t.Errorf("got Content-Length %s for %d bytes", got, w.Body.Len())
 		}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -41,10 +40,20 @@ var ErrCheckpoint = errors.New("the checkpoint cannot be used")
 var compare = cmp.Compare[string]
 
 // WriteCheckpoint writes the state at the current position to w, for the database with the given UUID, and returns that
-// position. Reads and applies go on meanwhile. There may be one call at a time.
+// position. Reads and applies go on meanwhile.
 func (p *Projection) WriteCheckpoint(ctx context.Context, w io.Writer, database string) (events.Chain, error) {
-	c := p.startCut()
-	defer p.endCut()
+	c, err := p.startCut()
+	if err != nil {
+		return events.Chain{}, fmt.Errorf("write a checkpoint: %w", err)
+	}
+	defer p.endCut(c)
+	if err := p.writeCut(ctx, c, w, database); err != nil {
+		return c.chain, fmt.Errorf("write a checkpoint: %w", err)
+	}
+	return c.chain, nil
+}
+
+func (p *Projection) writeCut(ctx context.Context, c *cut, w io.Writer, database string) error {
 	out := &blockWriter{w: bufio.NewWriterSize(w, 1<<20)}
 	out.writeString(checkpointMagic)
 	out.state(c, database)
@@ -52,23 +61,22 @@ func (p *Projection) WriteCheckpoint(ctx context.Context, w io.Writer, database 
 		out.recent(r)
 	}
 	out.flush(blockRecent)
-	count := uint64(0)
-	for page := p.page(c, scanPage); len(page) > 0; page = p.page(c, scanPage) {
-		if err := cmp.Or(ctx.Err(), out.err); err != nil {
-			return c.chain, fmt.Errorf("write a checkpoint: %w", err)
+	for count := uint64(0); ; {
+		page, err := p.page(c, scanPage)
+		if len(page) == 0 && err == nil {
+			out.flush(blockEntries)
+			out.block = binary.AppendUvarint(out.block, count)
+			out.flush(blockEnd)
+			return cmp.Or(out.err, out.w.Flush(), p.brokenErr())
+		}
+		if err := cmp.Or(err, ctx.Err(), out.err); err != nil {
+			return err
 		}
 		for _, e := range page {
 			out.entry(e)
 			count++
 		}
 	}
-	out.flush(blockEntries)
-	out.block = binary.AppendUvarint(out.block, count)
-	out.flush(blockEnd)
-	if err := cmp.Or(out.err, out.w.Flush()); err != nil {
-		return c.chain, fmt.Errorf("write a checkpoint: %w", err)
-	}
-	return c.chain, nil
 }
 
 // blockWriter gathers a block and writes it with its frame. After an error it does nothing.
@@ -272,12 +280,4 @@ func (d *blockReader) take(n int) []byte {
 	taken := d.rest[:n]
 	d.rest = d.rest[n:]
 	return taken
-}
-
-// Digest returns a checksum of the whole state, read as a checkpoint is: two projections at the same position have the
-// same digest. There may be one call of Digest or WriteCheckpoint at a time.
-func (p *Projection) Digest(ctx context.Context) (events.Chain, events.Hash, error) {
-	sum := sha256.New()
-	chain, err := p.WriteCheckpoint(ctx, sum, "digest")
-	return chain, events.Hash(sum.Sum(nil)), err
 }

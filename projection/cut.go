@@ -1,9 +1,11 @@
 package projection
 
 import (
+	"context"
 	"slices"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/kv"
 	"github.com/tidwall/btree"
 	"github.com/tidwall/buntdb"
 )
@@ -30,21 +32,75 @@ type setAside struct {
 
 type storedEntry struct{ key, stored string }
 
-// startCut begins a cut at the current position. There may be one at a time; the caller ends it with endCut.
-func (p *Projection) startCut() *cut {
-	c := &cut{}
-	p.entries.Update(func(*buntdb.Tx) error {
-		c.chain = p.chain
-		c.recent = p.recent
-		c.recent.stamps = nil
-		p.cut = c
-		return nil
-	})
+// startCut begins a cut at the current position; the caller ends it with endCut. There may be several at once, each of its own
+// position.
+func (p *Projection) startCut() (c *cut, err error) {
+	err = p.update(func() { c = p.cutHere() })
+	return c, err
+}
+
+// cutHere begins a cut under the lock. Whether what has expired by now is still in the tree makes no difference to it.
+func (p *Projection) cutHere() *cut {
+	c := &cut{chain: p.chain, recent: p.recent}
+	c.recent.stamps = nil
+	p.cuts = append(p.cuts, c)
 	return c
 }
 
-func (p *Projection) endCut() {
-	p.entries.Update(func(*buntdb.Tx) error { p.cut = nil; return nil })
+func (p *Projection) endCut(c *cut) {
+	p.update(func() { p.cuts = slices.DeleteFunc(p.cuts, func(other *cut) bool { return other == c }) })
+}
+
+// awaitedCut is a cut at a position that has not been reached yet. The applying goroutine begins it between two records.
+type awaitedCut struct {
+	at    kv.Position
+	begun chan *cut // has room for it
+}
+
+// cutAt waits until position at has been applied and begins a cut there; the caller ends it with endCut. It fails with
+// ErrPassed, ErrClosed, or when ctx ends.
+func (p *Projection) cutAt(ctx context.Context, at kv.Position) (*cut, error) {
+	a := &awaitedCut{at: at, begun: make(chan *cut, 1)}
+	passed := false
+	err := p.update(func() {
+		switch applied := p.chain.Applied; {
+		case applied > at:
+			passed = true
+		case applied == at:
+			a.begun <- p.cutHere()
+		default:
+			p.awaited = append(p.awaited, a)
+		}
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case passed:
+		return nil, ErrPassed
+	}
+	select {
+	case c := <-a.begun:
+		return c, nil
+	case <-ctx.Done():
+	}
+	p.update(func() { p.awaited = slices.DeleteFunc(p.awaited, func(other *awaitedCut) bool { return other == a }) })
+	select {
+	case c := <-a.begun: // just before it was taken back
+		p.endCut(c)
+	default:
+	}
+	return nil, ctx.Err()
+}
+
+// cutAwaited begins, under the lock, the cuts of the position that was just reached.
+func (p *Projection) cutAwaited() {
+	p.awaited = slices.DeleteFunc(p.awaited, func(a *awaitedCut) bool {
+		if a.at != p.chain.Applied {
+			return false
+		}
+		a.begun <- p.cutHere()
+		return true
+	})
 }
 
 // save puts aside what was stored at key before it changes.
@@ -59,11 +115,12 @@ func (c *cut) save(key, stored string, existed bool) {
 
 // page returns the next entries of the cut in the order of keys, after looking at up to n stored ones; none at the end.
 // Entries that had expired by the log time of the cut are left out.
-func (p *Projection) page(c *cut, n int) (page []storedEntry) {
-	for len(page) == 0 && !c.done {
-		p.view(func(tx *buntdb.Tx) { page = c.read(tx, n) })
+// It fails with ErrClosed only.
+func (p *Projection) page(c *cut, n int) (page []storedEntry, err error) {
+	for len(page) == 0 && !c.done && err == nil {
+		err = p.view(func(tx *buntdb.Tx) { page = c.read(tx, n) })
 	}
-	return page
+	return page, err
 }
 
 func (c *cut) read(tx *buntdb.Tx, n int) (page []storedEntry) {

@@ -57,8 +57,24 @@ func (p *Projection) follow(ctx context.Context, log events.Log, through kv.Posi
 
 // decodeInto reads and decodes records until the one at through, or an error.
 func decodeInto(ctx context.Context, reader events.Reader, records chan<- events.Sealed, through kv.Position) error {
+	waiting, stalled := context.WithCancelCause(ctx)
+	defer stalled(nil)
+	var patience *time.Timer // nil if a message may take as long as it likes
+	if through != 0 {
+		patience = time.AfterFunc(stalledAfter, func() { stalled(ErrStalled) })
+		defer patience.Stop()
+	}
 	for {
-		m, err := next(ctx, reader, through)
+		if patience != nil {
+			patience.Reset(stalledAfter)
+		}
+		m, err := reader.Next(waiting)
+		if patience != nil {
+			patience.Stop() // applying may take longer
+		}
+		if err != nil && context.Cause(waiting) == ErrStalled {
+			return fmt.Errorf("%w: none came for %v, and it should go on to position %d", ErrStalled, stalledAfter, through)
+		}
 		if err != nil {
 			return err
 		}
@@ -82,20 +98,6 @@ var ErrStalled = errors.New("the log does not deliver its messages")
 
 // stalledAfter bounds how long a message may take that is known to be there.
 const stalledAfter = 30 * time.Second
-
-// next waits for a message without end if none may come yet, and otherwise until the log has stalled.
-func next(ctx context.Context, reader events.Reader, through kv.Position) (events.Message, error) {
-	if through == 0 {
-		return reader.Next(ctx)
-	}
-	waiting, cancel := context.WithTimeout(ctx, stalledAfter)
-	defer cancel()
-	m, err := reader.Next(waiting)
-	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
-		return m, fmt.Errorf("%w: none came for %v, and it should go on to position %d", ErrStalled, stalledAfter, through)
-	}
-	return m, err
-}
 
 // gather returns first and what else has been decoded already.
 func gather(first events.Sealed, records <-chan events.Sealed) []events.Sealed {

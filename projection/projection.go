@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/internal/fault"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/tidwall/btree"
 	"github.com/tidwall/buntdb"
@@ -27,7 +28,9 @@ type Projection struct {
 	recent   recentCommits
 	expiries *btree.BTreeG[expiry] // one for each entry that has an expiry
 	size     int64                 // bytes of all keys and stored values
-	cut      *cut                  // of the checkpoint that is being taken; nil if there is none
+	folded   int64                 // bytes of the records that this process has applied: no part of the state
+	cuts     []*cut                // of the checkpoints and digests that are being taken
+	awaited  []*awaitedCut         // of the digests that are to be taken later
 
 	applied waiters
 	watches watches
@@ -103,9 +106,10 @@ func (p *Projection) Apply(records ...events.Sealed) error {
 }
 
 func (p *Projection) applyAtOnce(records []events.Sealed) error {
-	if err := p.broken.Load(); err != nil {
-		return *err
+	if err := p.brokenErr(); err != nil {
+		return err
 	}
+	fault.Point("apply")
 	var refused error
 	var evicted []kv.EncodedKey
 	var foreign []kv.Position
@@ -120,8 +124,12 @@ func (p *Projection) applyAtOnce(records []events.Sealed) error {
 			switch {
 			case counts:
 				f.record(s)
-			case s.Record.Kind == events.KindForeign:
+			case s.Foreign:
 				f.foreign = append(f.foreign, s.Position)
+			}
+			p.folded += int64(s.Size)
+			if len(p.awaited) > 0 {
+				p.cutAwaited()
 			}
 		}
 		f.evict(effectsPerHold)
@@ -150,6 +158,13 @@ func (p *Projection) BeginAfter(last kv.Position) {
 		return nil
 	})
 	p.applied.advance(last)
+}
+
+func (p *Projection) brokenErr() error {
+	if err := p.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // evictRest evicts what is left to evict, a batch at a time so that readers come in between. They do not see the
@@ -234,8 +249,8 @@ func (f *fold) delete(key string) {
 
 // replaced takes what was stored at key out of the books; existed says whether anything was.
 func (f *fold) replaced(key, previous string, existed bool) {
-	if f.p.cut != nil {
-		f.p.cut.save(key, previous, existed)
+	for _, c := range f.p.cuts {
+		c.save(key, previous, existed)
 	}
 	if !existed {
 		return

@@ -45,11 +45,25 @@ func (p *Projection) View(f func(View)) error {
 }
 
 func (p *Projection) view(f func(*buntdb.Tx)) error {
-	err := p.entries.View(func(tx *buntdb.Tx) error { f(tx); return nil })
+	return closedError(p.entries.View(func(tx *buntdb.Tx) error { f(tx); return nil }))
+}
+
+// update calls f with the lock held for writing. It fails with ErrClosed only, and has not called f then.
+func (p *Projection) update(f func()) error {
+	return closedError(p.entries.Update(func(*buntdb.Tx) error { f(); return nil }))
+}
+
+func closedError(err error) error {
 	if errors.Is(err, buntdb.ErrDatabaseClosed) {
 		return ErrClosed
 	}
 	return err
+}
+
+// Folded returns the bytes of all records that have been applied here, whatever a checkpoint had of earlier ones.
+func (p *Projection) Folded() (bytes int64) {
+	p.View(func(v View) { bytes = v.p.folded })
+	return bytes
 }
 
 // Chain returns how far the log has been folded in; the zero Chain after Close.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/internal/fault"
 	"github.com/millpondkv/millpond/internal/syncfile"
 	"github.com/millpondkv/millpond/kv"
 )
@@ -55,6 +56,7 @@ func (s *Store) Put(ctx context.Context, write func(ctx context.Context, w io.Wr
 		return events.Chain{}, fmt.Errorf("create a checkpoint: %w", err)
 	}
 	chain, err := write(ctx, file, s.database)
+	fault.Point("checkpoint")
 	if err == nil {
 		err = file.Sync()
 	}

@@ -22,6 +22,13 @@ func (p *Projection) Wait(ctx context.Context, at kv.Position) error {
 	}
 }
 
+// Applied returns the position of the last record that has been applied.
+func (p *Projection) Applied() kv.Position {
+	p.applied.mu.Lock()
+	defer p.applied.mu.Unlock()
+	return p.applied.applied
+}
+
 // waiters wakes those who wait for the applied position to move.
 type waiters struct {
 	mu      sync.Mutex

@@ -59,6 +59,9 @@ func (w *Watch) Next(ctx context.Context) ([]kv.Entry, error) {
 	}
 }
 
+// Shown returns the position of the snapshot that Next returned last.
+func (w *Watch) Shown() kv.Position { return w.shown.Applied }
+
 // isShown reports whether the last snapshot has all that has happened to the keys. A record wakes once for each of them, and
 // the snapshot may have been read before the waking.
 func (w *Watch) isShown() bool {

@@ -3,8 +3,10 @@ package service
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
+	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go"
 	"github.com/oklog/ulid/v2"
@@ -12,7 +14,8 @@ import (
 
 // asker sends requests to the leaders of one database.
 type asker struct {
-	conn     *nats.Conn
+	conns    *near.Pool
+	server   atomic.Pointer[string] // the NATS server that the leader is connected to, by its heartbeats; nil: not known
 	database string
 	leaders  *leaders
 }
@@ -31,16 +34,25 @@ func (a *asker) ask(ctx context.Context, subject func(database string, leader ul
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	defer context.AfterFunc(reign.over, cancel)()
-	reply, err := a.conn.RequestWithContext(ctx, subject(a.database, reign.writer), data)
+	conn := a.best()
+	reply, err := conn.RequestWithContext(ctx, subject(a.database, reign.writer), data)
 	switch {
 	case err == nil:
 		return reply.Data, nil
 	case errors.Is(err, nats.ErrMaxPayload):
-		return nil, kv.Invalidf("the atomic write takes %d bytes as a message; the NATS servers allow %d, so raise their max_payload", len(data), a.conn.MaxPayload())
+		return nil, kv.Invalidf("the atomic write takes %d bytes as a message; the NATS servers allow %d, so raise their max_payload", len(data), conn.MaxPayload())
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed):
 		return nil, errNotSent
 	}
 	return nil, err
+}
+
+// best returns the connection on which requests reach the leader soonest.
+func (a *asker) best() *nats.Conn {
+	if server := a.server.Load(); server != nil {
+		return a.conns.To(*server)
+	}
+	return a.conns.Main()
 }
 
 // pause waits before another try, until there may be another leader. It returns ctx's error if ctx has ended.

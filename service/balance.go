@@ -7,7 +7,7 @@ import (
 
 const (
 	balanceEvery = 10 * time.Second
-	statusWait   = 500 * time.Millisecond // for the answers of the other processes
+	closeEnough  = 5000 // records that a writer may be behind which is to lead: it reads them in a moment
 )
 
 // balance hands databases over, every now and then until ctx ends, to writers that lead fewer: after a writer was lost and has
@@ -35,8 +35,8 @@ func (w *Writers) balance(ctx context.Context) {
 	}
 }
 
-// surplus returns which of the databases that a process leads others are to lead. Each goes to the writer that stands by for it
-// and leads the fewest, as long as that is at least two fewer than the process: so nothing moves to and fro.
+// surplus returns which of the databases that a process leads others are to lead. Each goes to the writer that stands by for it,
+// close to the end of its log, and leads the fewest, as long as that is at least two fewer than the process: so nothing moves to and fro.
 func surplus(process string, all []Status) (names []string) {
 	leads := map[string]int{}
 	for _, s := range all {
@@ -51,7 +51,7 @@ func surplus(process string, all []Status) (names []string) {
 			continue
 		}
 		for _, d := range s.Databases {
-			heir := idlest(process, d.Name, all, leads)
+			heir := idlest(process, d, all, leads)
 			if d.Leading && heir != "" && leads[process]-leads[heir] >= 2 {
 				names = append(names, d.Name)
 				leads[process]--
@@ -63,13 +63,14 @@ func surplus(process string, all []Status) (names []string) {
 }
 
 // idlest returns the other writer that stands by for the database and leads the fewest; "" if there is none.
-func idlest(process, database string, all []Status, leads map[string]int) (heir string) {
+func idlest(process string, of DatabaseStatus, all []Status, leads map[string]int) (heir string) {
 	for _, s := range all {
 		if s.Role != "writer" || s.Process == process || heir != "" && leads[s.Process] >= leads[heir] {
 			continue
 		}
 		for _, d := range s.Databases {
-			if d.Name == database && !d.Damaged && !d.Leading {
+			near := d.Position+closeEnough >= of.Position && (d.Position > 0 || of.Position == 0)
+			if d.Name == of.Name && near && !d.Damaged && !d.Leading {
 				heir = s.Process
 			}
 		}

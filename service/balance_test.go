@@ -28,7 +28,10 @@ func TestSurplus(t *testing.T) {
 		}, []string{"a", "b"}},
 		"only to who stands by": {[]Status{writer("me", leads("a"), leads("b")), writer("x", stands("b"))}, []string{"b"}},
 		"not to a damaged one":  {[]Status{writer("me", leads("a"), leads("b")), writer("x", damaged("a"), damaged("b"))}, nil},
-		"not to a reader":       {[]Status{writer("me", leads("a"), leads("b")), {Process: "x", Role: "reader", Databases: []DatabaseStatus{stands("a")}}}, nil},
+		"not to one that is behind": {[]Status{
+			writer("me", DatabaseStatus{Name: "a", Leading: true, Position: 1e6}, DatabaseStatus{Name: "b", Leading: true, Position: 10}), writer("x", stands("a"), stands("b")),
+		}, nil},
+		"not to a reader": {[]Status{writer("me", leads("a"), leads("b")), {Process: "x", Role: "reader", Databases: []DatabaseStatus{stands("a")}}}, nil},
 		"to the idlest": {[]Status{
 			writer("me", leads("a"), leads("b"), leads("c"), stands("d")), writer("x", stands("a"), stands("b"), stands("c"), leads("d")),
 			writer("y", stands("a"), stands("b"), stands("c"), stands("d")),
@@ -80,7 +83,7 @@ func TestBalance(t *testing.T) {
 // writersWith runs the writers of a process, as the config says, until the test ends.
 func (r *rig) writersWith(c WritersConfig) *Writers {
 	r.t.Helper()
-	c.Lease, c.Now, c.NewID = time.Second, r.clock, randomID
+	c.AllowUnsafe, c.Lease, c.Now, c.NewID = true, time.Second, r.clock, randomID
 	c.Logger, c.Registry = slog.New(slog.DiscardHandler), prometheus.NewRegistry()
 	w, _ := r.runWriters(c)
 	return w

@@ -11,10 +11,15 @@ import (
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/batch"
+	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
 	"github.com/millpondkv/millpond/projection"
-	"github.com/nats-io/nats.go"
+	"github.com/millpondkv/millpond/queue"
+	"github.com/millpondkv/millpond/service/wire"
+	"github.com/millpondkv/millpond/writer"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/oklog/ulid/v2"
 )
 
@@ -23,11 +28,14 @@ import (
 type Database struct {
 	log        *natslog.Log
 	projection *projection.Projection
+	keeper     *projection.Checkpointer // of the projection
 	asker      *asker
 	indexer    *indexer
+	commits    *batch.Batcher[[]byte, kv.CommitResult] // tries on their way to the leader
 	newID      func() ulid.ULID
 	now        func() kv.Millis
 	logger     *slog.Logger
+	queue      *queue.Queue
 
 	end   atomic.Uint64   // the highest position of the log that this process has heard of
 	whole context.Context // ends, with the reason as its cause, when the log turns out to be damaged
@@ -37,22 +45,28 @@ type Database struct {
 	work sync.WaitGroup
 }
 
-// openDatabase follows the log from its start. It does not wait until the replica has caught up.
-func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Config, foreign func(kv.Position)) (*Database, error) {
+// openDatabase follows the log from where the keeper's projection is, and does not wait until it has caught up. The projection is
+// the database's to close, and is closed if this fails.
+func openDatabase(ctx context.Context, conns *near.Pool, js jetstream.JetStream, log *natslog.Log, keeper *projection.Checkpointer, c Config) (*Database, error) {
+	p := keeper.Projection()
 	_, end, err := log.Bounds(ctx)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, p.Close())
 	}
-	p := projection.New(projection.Options{Foreign: foreign})
 	l := newLeaders(p)
 	d := &Database{
-		log: log, projection: p, newID: c.NewID, now: c.Now, logger: c.Logger.With("database", log.Database()),
-		asker: &asker{conn: conn, database: log.Database(), leaders: l},
+		log: log, projection: p, keeper: keeper, newID: c.NewID, now: c.Now, logger: c.Logger.With("database", log.Database()),
+		asker: &asker{conns: conns, database: log.Database(), leaders: l},
 	}
 	d.whole, d.broke = context.WithCancelCause(context.Background())
 	d.indexer = &indexer{ask: d.askIndex}
-	d.reached(end)
-	unsubscribe, err := Heartbeats(conn, log.Database(), d.logger, func(h Heartbeat) { d.reached(h.Position) })
+	d.queue = d.openQueue(conns.Main(), js)
+	d.commits = &batch.Batcher[[]byte, kv.CommitResult]{
+		Send: d.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: mostCommits,
+		Lanes: commitLanes, Patience: lanePatience, Spare: spareLanes,
+	}
+	d.reached(max(end, p.Chain().Applied))
+	unsubscribe, err := Heartbeats(conns.Main(), log.Database(), d.logger, d.heard)
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -60,14 +74,26 @@ func openDatabase(ctx context.Context, conn *nats.Conn, log *natslog.Log, c Conf
 	d.stop = func() { unsubscribe(); cancel() }
 	d.work.Go(func() { l.follow(working, p) })
 	d.work.Go(func() { d.follow(working) })
+	d.work.Go(func() { keeper.Run(working) })
 	return d, nil
 }
 
-// close ends the replica and frees its memory. Nobody may use it any more.
-func (d *Database) close() error {
+// close ends the replica, takes a checkpoint unless ctx ends before, and frees the memory. Nobody may use it any more.
+func (d *Database) close(ctx context.Context) error {
 	d.stop()
 	d.work.Wait()
+	if ctx.Err() == nil {
+		save(ctx, d.keeper, d.logger)
+	}
 	return d.projection.Close()
+}
+
+// heard takes a heartbeat.
+func (d *Database) heard(h wire.Heartbeat) {
+	d.reached(h.Position)
+	if h.Writer == d.asker.leaders.now().writer {
+		d.asker.server.Store(&h.Server)
+	}
 }
 
 // reached notes that the log has this position.
@@ -96,14 +122,16 @@ func (d *Database) follow(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case !isDamage(err):
-			d.logger.Warn("cannot follow the log; trying again", "error", err)
+			if d.asker.conns.Main().IsConnected() { // a lost connection is logged once
+				d.logger.Warn("cannot follow the log; trying again", "error", err)
+			}
 		case d.projection.Chain().Applied > before:
 			bad = 1
 		default:
 			bad++
 		}
 		if bad == tries {
-			d.logger.Error("the log is damaged; this database is not served any more", "position", d.projection.Chain().Applied, "error", err)
+			d.logger.Error(unreadableLog(err)+"; this database is not served any more", "position", d.projection.Chain().Applied, "error", err)
 			d.broke(kv.Errorf(kv.ErrUnavailable, "This replica cannot read the log of the database; its own log says why."))
 			return
 		}
@@ -151,6 +179,14 @@ func isDamage(err error) bool {
 	return errors.Is(err, events.ErrCorrupt) || errors.Is(err, events.ErrGap) || errors.Is(err, events.ErrDiverged) || errors.Is(err, events.ErrNewerFormat)
 }
 
+// unreadableLog says why a log is not read on, for which there are two reasons.
+func unreadableLog(err error) string {
+	if errors.Is(err, events.ErrNewerFormat) {
+		return "the log was written by a newer Millpond than this"
+	}
+	return "the log is damaged"
+}
+
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -165,6 +201,9 @@ func (d *Database) broken() error { return context.Cause(d.whole) }
 
 // wait blocks until the record at that position is applied. It fails with kv.ErrUnavailable.
 func (d *Database) wait(ctx context.Context, at kv.Position) error {
+	if d.projection.Applied() >= at {
+		return nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.whole, cancel)()
@@ -182,35 +221,41 @@ func (d *Database) ID() string { return d.log.ID() }
 
 // Read implements kvconnect.Database: a strong read.
 func (d *Database) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
+	snapshot, err := d.read(ctx, ranges, false, 0)
+	return snapshot.Entries, err
+}
+
+// read reads from one snapshot that has the record at the position least: an eventual read of what this process has by then,
+// or a strong one.
+func (d *Database) read(ctx context.Context, ranges []kv.Range, eventual bool, least kv.Position) (s projection.Snapshot, err error) {
 	if err := d.broken(); err != nil {
-		return nil, err
+		return s, err
 	}
-	index, err := d.index(ctx)
-	if err != nil {
-		return nil, err
+	at := writer.ReadIndex{Position: least}
+	if eventual {
+		at.Now = d.now()
+	} else {
+		index, err := d.index(ctx)
+		if err != nil {
+			return s, err
+		}
+		at = writer.ReadIndex{Position: max(index.Position, least), Now: index.Now}
+		d.reached(index.Position)
 	}
-	d.reached(index.Position)
-	if err := d.wait(ctx, index.Position); err != nil {
-		return nil, err
+	if err := d.wait(ctx, at.Position); err != nil {
+		return s, err
 	}
-	snapshot, err := d.projection.Read(ranges, index.Now)
-	if err != nil {
-		return nil, errStopping
+	if s, err = d.projection.Read(ranges, at.Now); err != nil {
+		return s, errStopping
 	}
-	return snapshot.Entries, nil
+	return s, nil
 }
 
 // ReadEventual implements kvconnect.EventualReader: it reads what this replica has applied, also while nobody leads or the log
 // cannot be reached.
-func (d *Database) ReadEventual(_ context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
-	if err := d.broken(); err != nil {
-		return nil, err
-	}
-	snapshot, err := d.projection.Read(ranges, d.now())
-	if err != nil {
-		return nil, errStopping
-	}
-	return snapshot.Entries, nil
+func (d *Database) ReadEventual(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
+	snapshot, err := d.read(ctx, ranges, true, 0)
+	return snapshot.Entries, err
 }
 
 var errStopping = kv.Errorf(kv.ErrUnavailable, "The server is stopping; try again.")

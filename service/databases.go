@@ -8,10 +8,14 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/measure"
+	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
+	"github.com/millpondkv/millpond/projection"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/oklog/ulid/v2"
@@ -20,37 +24,47 @@ import (
 
 // Config is how the replicas of a process work.
 type Config struct {
-	Create   bool   // make a database when it is first used
-	Replicas int    // of the logs that are made, on so many NATS servers
-	MostLag  uint64 // records that a replica that is ready may be behind
-	Now      func() kv.Millis
-	NewID    func() ulid.ULID
-	Process  string // the name of this process, for people
-	Logger   *slog.Logger
-	Registry prometheus.Registerer
+	Create      bool   // make a database when it is first used
+	Replicas    int    // of the logs that are made, on so many NATS servers
+	AllowUnsafe bool   // serve logs whose streams could lose records
+	MostLag     uint64 // records that a replica that is ready may be behind
+	Now         func() kv.Millis
+	NewID       func() ulid.ULID
+	Process     string       // the name of this process, for people
+	Checkpoints *Checkpoints // nil: each start replays the logs from their beginning
+	Logger      *slog.Logger
+	Registry    prometheus.Registerer
 }
 
 // Databases has a replica of every database. It implements kvconnect.Databases.
 type Databases struct {
 	conn    *nats.Conn
+	conns   *near.Pool // conn, and others to the leaders' servers
 	js      jetstream.JetStream
 	config  Config
-	metrics *replicaMetrics
-	foreign foreignMessages
-	silence func() // no status is answered any more
+	metrics *measure.Projections
+	foreign *measure.Foreign
+	silence func() // no question about this process is answered any more
 
-	mu     sync.RWMutex
-	places map[string]*place
-	closed bool // there will be no other places, and none is opened any more
-	opened bool // all that there were at the start are open
+	refused prometheus.Counter // messages of clients
+
+	mu       sync.RWMutex
+	places   map[string]*place
+	served   *server // answers over NATS; nil before Serve
+	closed   bool    // there will be no other places, and none is opened any more
+	unopened error   // why not all that there were at the start are open; nil once they are
 }
+
+var errOpening = errors.New("the databases are being opened")
 
 // place is where the replica of one database is, or will be.
 type place struct {
 	opening sync.Mutex // held while the database is opened or closed
 	closed  bool       // guarded by opening
-	mu      sync.RWMutex
-	open    *Database // nil until it is open
+	loaded  *restored  // what it is to begin from, once the log has been compared with it; guarded by opening
+
+	mu   sync.RWMutex
+	open *Database // nil until it is open
 }
 
 func (p *place) database() *Database {
@@ -65,9 +79,14 @@ func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	s := &Databases{conn: conn, js: js, config: c, metrics: newReplicaMetrics(c.Registry),
-		foreign: newForeignMessages(c.Registry, c.Logger), places: map[string]*place{}}
-	if s.silence, err = answerStatus(conn, c.Logger, s.status); err != nil {
+	s := &Databases{conn: conn, conns: near.NewPool(conn), js: js, config: c, metrics: measure.NewProjections(c.Registry, true),
+		foreign: measure.NewForeign(c.Registry, c.Logger), places: map[string]*place{}, unopened: errOpening}
+	s.refused = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "millpond_refused_messages_total", Help: "Messages of clients that were malformed, or of another version.",
+	})
+	c.Registry.MustRegister(s.refused)
+	digests := &digester{process: c.Process, role: RoleReader, find: s.projection, log: c.Logger}
+	if s.silence, err = answerQuestions(conn, c.Logger, s.status, digests); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -76,22 +95,46 @@ func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
 // OpenAll opens every database that there is, and the one of the given name, which it makes if it may. It tries until it has
 // succeeded or ctx ends.
 func (s *Databases) OpenAll(ctx context.Context, first string) error {
-	for {
+	for said := ""; ; {
 		err := s.openAll(ctx, first)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		s.mu.Lock()
+		s.unopened = err
+		s.mu.Unlock()
 		if err == nil {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.opened = true
+			s.reportMissingLogs()
 			return nil
 		}
-		if s.conn.IsConnected() { // a lost connection is logged once
-			s.config.Logger.Warn("cannot open the databases; trying again", "error", err)
+		if s.conn.IsConnected() && err.Error() != said { // a lost connection is logged once, and so is each reason
+			s.config.Logger.Log(ctx, failureLevel(err), "cannot open all databases; trying again", "error", err)
+			said = err.Error()
 		}
 		pause(ctx, followAgain)
 	}
+}
+
+// reportMissingLogs says which checkpoints are of databases that have no log: those were deleted, or lost as a whole.
+func (s *Databases) reportMissingLogs() {
+	known := map[string]bool{}
+	for _, d := range s.all() {
+		known[d.ID()] = true
+	}
+	dirs, err := s.config.Checkpoints.without(known)
+	if err != nil {
+		s.config.Logger.Warn("cannot look for checkpoints of missing databases", "error", err)
+	}
+	for _, dir := range dirs {
+		s.config.Logger.Warn("there are checkpoints of a database that has no log; delete them if the database was deleted, otherwise its log is lost", "directory", dir)
+	}
+}
+
+func failureLevel(err error) slog.Level {
+	if errors.Is(err, errLost) {
+		return slog.LevelError
+	}
+	return slog.LevelWarn
 }
 
 func (s *Databases) openAll(ctx context.Context, first string) error {
@@ -104,16 +147,44 @@ func (s *Databases) openAll(ctx context.Context, first string) error {
 			return err
 		}
 	}
-	for _, name := range names {
-		if _, err := s.find(ctx, name, false); err != nil {
-			return err
-		}
+	return s.openEach(ctx, names)
+}
+
+// mostOpening bounds how many databases are opened at once: each replays its log as fast as it can.
+const mostOpening = 4
+
+// openEach opens the databases. One that cannot be opened keeps no other from it; one that is refused is not tried again.
+func (s *Databases) openEach(ctx context.Context, names []string) error {
+	failed := make([]error, len(names))
+	room := make(chan struct{}, mostOpening)
+	var opening sync.WaitGroup
+	for i, name := range names {
+		room <- struct{}{}
+		opening.Go(func() {
+			defer func() { <-room }()
+			_, err := s.find(ctx, name, false)
+			if isUnsafe(err) {
+				s.config.Logger.Error("the database is refused", "database", name, "error", err)
+				err = nil
+			}
+			failed[i] = err
+		})
 	}
-	return nil
+	opening.Wait()
+	return errors.Join(failed...)
 }
 
 // Database implements kvconnect.Databases.
 func (s *Databases) Database(ctx context.Context, name string, create bool) (kvconnect.Database, error) {
+	d, err := s.replica(ctx, name, create)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// replica returns the replica of a database, or an error for users.
+func (s *Databases) replica(ctx context.Context, name string, create bool) (*Database, error) {
 	d, err := s.find(ctx, name, create && s.config.Create)
 	switch {
 	case err == nil:
@@ -121,7 +192,13 @@ func (s *Databases) Database(ctx context.Context, name string, create bool) (kvc
 	case errors.Is(err, kv.ErrNoDatabase), errors.Is(err, kv.ErrUnavailable):
 		return nil, err
 	}
-	s.config.Logger.Error("cannot open a database", "database", name, "error", err)
+	if isUnsafe(err) {
+		s.config.Logger.Error("cannot open a database", "database", name, "error", err)
+		return nil, kv.Errorf(kv.ErrUnavailable, "the database %q is not served: its log could lose what is written; the server's own log says why", name)
+	}
+	if !isDamage(err) { // of a log that does not fit its checkpoint OpenAll speaks
+		s.config.Logger.Error("cannot open a database", "database", name, "error", err)
+	}
 	return nil, kv.Errorf(kv.ErrUnavailable, "the database %q cannot be opened now; try again", name)
 }
 
@@ -142,7 +219,7 @@ func (s *Databases) find(ctx context.Context, name string, create bool) (*Databa
 		}
 		return d, nil
 	}
-	d, err := s.open(ctx, name, create)
+	d, err := s.open(ctx, p, name, create)
 	if err != nil {
 		return nil, err
 	}
@@ -170,29 +247,64 @@ func (s *Databases) place(name string) *place {
 	return p
 }
 
-// open opens a replica and waits until it has caught up with the log as it is now, so that no watch begins in the past.
-func (s *Databases) open(ctx context.Context, name string, create bool) (*Database, error) {
+// open opens a replica and waits until it has caught up with the log as it is now, so that no watch begins in the past. What
+// it has loaded for that waits in its place for the next try, if the log cannot be followed from there yet.
+func (s *Databases) open(ctx context.Context, p *place, name string, create bool) (*Database, error) {
+	began := time.Now()
 	log, err := s.openLog(ctx, name, create)
 	if err != nil {
 		return nil, err
 	}
-	d, err := openDatabase(ctx, s.conn, log, s.config, s.foreign.of(name))
+	if err := p.load(log, s.config, projection.Options{Foreign: s.foreign.Of(name)}); err != nil {
+		return nil, err
+	}
+	if err := p.loaded.verify(ctx, log); err != nil {
+		return nil, fmt.Errorf("open the database %q: %w", name, err)
+	}
+	keeper := p.loaded.keeper
+	p.loaded = nil
+	d, err := openDatabase(ctx, s.conns, s.js, log, keeper, s.config)
 	if err != nil {
 		return nil, err
 	}
 	if err := d.wait(ctx, kv.Position(d.end.Load())); err != nil && d.broken() == nil {
-		return nil, errors.Join(err, d.close())
+		return nil, errors.Join(err, d.close(ctx))
 	}
-	s.metrics.add(name, d)
-	s.config.Logger.Info("opened", "database", name, "position", d.projection.Chain().Applied)
+	s.metrics.Show(name, d.projection, func() kv.Position { return kv.Position(d.end.Load()) })
+	s.config.Logger.Info("opened", "database", name, "position", d.projection.Chain().Applied, "checkpoint", keeper.Restored(),
+		"took", time.Since(began).Round(time.Millisecond).String())
 	return d, nil
 }
 
-func (s *Databases) openLog(ctx context.Context, name string, create bool) (*natslog.Log, error) {
-	if create {
-		return natslog.Create(ctx, s.js, name, natslog.Config{Replicas: s.config.Replicas})
+// load loads what the database is to begin from, unless that has been done. The name may have become another database's.
+func (p *place) load(log *natslog.Log, c Config, o projection.Options) (err error) {
+	if p.loaded != nil && p.loaded.id == log.ID() {
+		return nil
 	}
-	return natslog.Open(ctx, s.js, name)
+	if err := p.unload(); err != nil {
+		return err
+	}
+	p.loaded, err = c.Checkpoints.restore(log, o, c.Logger.With("database", log.Database()))
+	return err
+}
+
+func (p *place) unload() error {
+	if p.loaded == nil {
+		return nil
+	}
+	loaded := p.loaded
+	p.loaded = nil
+	return loaded.keeper.Projection().Close()
+}
+
+func (s *Databases) openLog(ctx context.Context, name string, create bool) (*natslog.Log, error) {
+	open := natslog.Open
+	if create {
+		open = func(ctx context.Context, js jetstream.JetStream, name string) (*natslog.Log, error) {
+			return natslog.Create(ctx, js, name, natslog.Config{Replicas: s.config.Replicas})
+		}
+	}
+	return openSafe(ctx, s.js, name, open, s.config.AllowUnsafe)
 }
 
 // all returns the databases that are open, by name.
@@ -209,16 +321,24 @@ func (s *Databases) all() map[string]*Database {
 	return open
 }
 
+// projection returns that of an open database; nil if there is none.
+func (s *Databases) projection(name string) *projection.Projection {
+	if d := s.all()[name]; d != nil {
+		return d.projection
+	}
+	return nil
+}
+
 // Ready returns nil if NATS is connected and every replica is close to the end of its log, and otherwise what is amiss.
 func (s *Databases) Ready() error {
 	s.mu.RLock()
-	opened := s.opened
+	unopened := s.unopened
 	s.mu.RUnlock()
 	switch {
 	case !s.conn.IsConnected():
 		return errors.New("no NATS server is connected")
-	case !opened:
-		return errors.New("the databases are being opened")
+	case unopened != nil:
+		return unopened
 	}
 	for _, d := range s.all() {
 		if err := d.ready(s.config.MostLag); err != nil {
@@ -228,21 +348,29 @@ func (s *Databases) Ready() error {
 	return nil
 }
 
-// Close ends all replicas. It waits for those that are being opened.
+// Close ends all replicas, and takes their checkpoints for as long as saveTimeout. It waits for those that are being opened.
 func (s *Databases) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
+	defer cancel()
 	s.silence()
 	s.mu.Lock()
+	served := s.served
 	s.closed = true
 	places := slices.Collect(maps.Values(s.places))
 	s.mu.Unlock()
+	if served != nil {
+		served.close()
+	}
 	var failed []error
 	for _, p := range places {
 		p.opening.Lock()
 		p.closed = true
 		if d := p.database(); d != nil {
-			failed = append(failed, d.close())
+			failed = append(failed, d.close(ctx))
 		}
+		failed = append(failed, p.unload())
 		p.opening.Unlock()
 	}
+	s.conns.Close()
 	return errors.Join(failed...)
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/millpondkv/millpond/internal/fault"
 	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/service/wire"
 	"github.com/millpondkv/millpond/writer"
 )
 
@@ -72,6 +74,9 @@ func (x *indexer) depart() *indexFlight {
 
 // index asks the leader for an index until it gets one or ctx ends.
 func (d *Database) index(ctx context.Context) (writer.ReadIndex, error) {
+	if fault.Off("index") {
+		return writer.ReadIndex{Now: d.now()}, nil
+	}
 	for {
 		index, err := d.indexer.ReadIndex(ctx)
 		if err == nil {
@@ -88,9 +93,12 @@ func (d *Database) index(ctx context.Context) (writer.ReadIndex, error) {
 
 // askIndex sends one request.
 func (d *Database) askIndex(ctx context.Context) (writer.ReadIndex, error) {
-	reply, err := d.asker.ask(ctx, indexSubject, begin(kindIndex))
+	ctx, cancel := context.WithTimeout(ctx, indexPatience)
+	defer cancel()
+	reply, err := d.asker.ask(ctx, wire.IndexSubject, wire.EncodeIndex())
 	if err != nil {
 		return writer.ReadIndex{}, err
 	}
-	return decodeIndexReply(reply)
+	index, err := wire.DecodeIndexReply(reply)
+	return writer.ReadIndex(index), err
 }

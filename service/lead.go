@@ -9,6 +9,7 @@ import (
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/service/wire"
 	"github.com/millpondkv/millpond/writer"
 	"github.com/nats-io/nats.go"
 	"github.com/oklog/ulid/v2"
@@ -16,7 +17,7 @@ import (
 
 // Leader decides the atomics of a database: a writer.Sequencer.
 type Leader interface {
-	Commit(ctx context.Context, r writer.Request) (kv.CommitResult, error)
+	CommitAll(ctx context.Context, requests []writer.Request) []writer.Outcome
 	ReadIndex(ctx context.Context) (writer.ReadIndex, error)
 	// Leading reports whether it gets on: a leader that cannot reach the log sends no heartbeats.
 	Leading() bool
@@ -30,20 +31,21 @@ type Reign struct {
 	Chain    func() events.Chain // of its projection
 	Now      func() kv.Millis
 	Process  string
-	Refused  func() // called for each message that is refused; may be nil
+	Lease    time.Duration // of the leader
+	Refused  func()        // called for each message that is refused; may be nil
 	Logger   *slog.Logger
 }
 
 // Serve answers requests, and sends heartbeats, until ctx ends; then it lets those that it has taken finish.
 func (r Reign) Serve(ctx context.Context, conn *nats.Conn) error {
 	s := &reigning{Reign: r, conn: conn, tries: newTries(time.Now)}
-	commits, err := conn.Subscribe(commitSubject(r.Database, r.Writer), s.handle(s.commit))
+	commits, err := conn.Subscribe(wire.CommitSubject(r.Database, r.Writer), s.handle(s.commits))
 	if err != nil {
 		return fmt.Errorf("listen for the commits of %q: %w", r.Database, err)
 	}
 	defer s.requests.Wait()
 	defer commits.Unsubscribe()
-	indexes, err := conn.Subscribe(indexSubject(r.Database, r.Writer), s.handle(s.index))
+	indexes, err := conn.Subscribe(wire.IndexSubject(r.Database, r.Writer), s.handle(s.index))
 	if err != nil {
 		return fmt.Errorf("listen for the reads of %q: %w", r.Database, err)
 	}
@@ -67,8 +69,10 @@ func (s *reigning) beat(ctx context.Context) {
 	for {
 		if s.Leader.Leading() {
 			chain := s.Chain()
-			h := Heartbeat{Heartbeat: writer.Heartbeat{Writer: s.Writer, Epoch: chain.Epoch}, Position: chain.Applied, Process: s.Process}
-			if err := s.conn.Publish(heartbeatSubject(s.Database), h.encode()); err != nil {
+			h := wire.Heartbeat{
+				Writer: s.Writer, Epoch: chain.Epoch, Position: chain.Applied, Process: s.Process, Server: s.conn.ConnectedServerName(), Lease: s.Lease,
+			}
+			if err := s.conn.Publish(wire.HeartbeatSubject(s.Database), h.Encode()); err != nil {
 				s.Logger.Debug("could not send a heartbeat", "error", err)
 			}
 		}
@@ -91,35 +95,66 @@ func (s *reigning) handle(answer func([]byte) []byte) nats.MsgHandler {
 	}
 }
 
-func (s *reigning) commit(data []byte) []byte {
-	request, err := decodeCommit(data)
+// commits decides all requests of a message.
+func (s *reigning) commits(data []byte) []byte {
+	members, err := wire.DecodeCommits(data)
+	if err != nil {
+		s.refuse(err)
+		return wire.EncodeCommitRefusal(err)
+	}
+	replies := make([][]byte, len(members))
+	others := make([]*try, len(members)) // whose replies are to be given, where there is none yet
+	var mine []*try
+	var requests []writer.Request
+	for i, member := range members {
+		r, err := s.request(member)
+		if err != nil {
+			replies[i] = wire.EncodeCommitReply(kv.CommitResult{}, err)
+			continue
+		}
+		of, first := s.tries.begin(r.ID, r.Try)
+		others[i] = of
+		if first {
+			mine = append(mine, of)
+			// The first try is a repeat too: it may come after later ones. Who sends it knows of its other tries.
+			requests = append(requests, writer.Request{ID: r.ID, Atomic: r.Atomic, Repeat: true, Seen: r.Seen, Single: true})
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), decideTimeout)
+	defer cancel()
+	for i, outcome := range s.Leader.CommitAll(ctx, requests) {
+		s.tries.end(mine[i], wire.EncodeCommitReply(outcome.Result, outcome.Err))
+	}
+	for i, of := range others { // after the own ones are done: somebody may wait for those likewise
+		if of != nil {
+			<-of.done
+			replies[i] = of.reply
+		}
+	}
+	return wire.EncodeCommitReplies(replies)
+}
+
+// request reads one request. The reader or client has decided which keys it takes.
+func (s *reigning) request(member []byte) (*wire.CommitRequest, error) {
+	r, err := wire.DecodeCommit(member)
 	if err == nil {
-		err = request.atomic.Validate(s.Now(), true) // the reader decides which keys it takes
+		err = r.Atomic.Validate(s.Now(), true)
 	}
 	if err != nil {
 		s.refuse(err)
-		return encodeCommitReply(kv.CommitResult{}, err)
 	}
-	return s.tries.answer(request.id, request.try, func() []byte {
-		ctx, cancel := context.WithTimeout(context.Background(), decideTimeout)
-		defer cancel()
-		// The first try is a repeat too: it may come after later ones.
-		return encodeCommitReply(s.Leader.Commit(ctx, writer.Request{ID: request.id, Atomic: request.atomic, Repeat: true, Seen: request.seen}))
-	})
+	return r, err
 }
 
 func (s *reigning) index(data []byte) []byte {
-	d, err := decode(data, kindIndex)
-	if err == nil {
-		err = d.end()
-	}
-	if err != nil {
+	if err := wire.DecodeIndex(data); err != nil {
 		s.refuse(err)
-		return encodeIndexReply(writer.ReadIndex{}, err)
+		return wire.EncodeIndexReply(wire.Index{}, err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), indexTimeout)
 	defer cancel()
-	return encodeIndexReply(s.Leader.ReadIndex(ctx))
+	index, err := s.Leader.ReadIndex(ctx)
+	return wire.EncodeIndexReply(wire.Index(index), err)
 }
 
 func (s *reigning) refuse(err error) {
@@ -130,9 +165,9 @@ func (s *reigning) refuse(err error) {
 }
 
 // Heartbeats calls f with every heartbeat of the database's leaders, from one goroutine, until stop is called.
-func Heartbeats(conn *nats.Conn, database string, log *slog.Logger, f func(Heartbeat)) (stop func(), err error) {
-	sub, err := conn.Subscribe(heartbeatSubject(database), func(m *nats.Msg) {
-		h, err := decodeHeartbeat(m.Data)
+func Heartbeats(conn *nats.Conn, database string, log *slog.Logger, f func(wire.Heartbeat)) (stop func(), err error) {
+	sub, err := conn.Subscribe(wire.HeartbeatSubject(database), func(m *nats.Msg) {
+		h, err := wire.DecodeHeartbeat(m.Data)
 		if err != nil {
 			log.Warn("refused a heartbeat", "database", database, "error", err)
 			return

@@ -1,35 +1,28 @@
-// Package service is what readers and writers say to each other over NATS.
+// Package service is what clients, readers and writers do for each other over NATS.
 //
-// FORMAT.md lays out the messages. All of them travel on core NATS, so any may be lost, or come late; none decides
-// anything that the log does not.
+// Package wire has the messages. All of them travel on core NATS, so any may be lost, or come late; none decides anything
+// that the log does not.
 package service
 
-import (
-	"time"
-
-	"github.com/oklog/ulid/v2"
-)
-
-// The subjects. The leader of an epoch listens on subjects with its own id, which the epoch's record names: whoever has read
-// that record knows whom to ask, and no message reaches a writer that it was not meant for.
-func commitSubject(database string, leader ulid.ULID) string {
-	return "millpond." + database + ".w." + leader.String() + ".commit"
-}
-
-func indexSubject(database string, leader ulid.ULID) string {
-	return "millpond." + database + ".w." + leader.String() + ".index"
-}
-
-func heartbeatSubject(database string) string { return "millpond." + database + ".leader" }
-
-const statusSubject = "millpond.status"
+import "time"
 
 // The times of the service, each with its reason.
 const (
-	heartbeatEvery = 500 * time.Millisecond // a quarter of the silence after which a standby takes over
-	tryTimeout     = 2 * time.Second        // then a leader is asked again: an answer may be lost
-	againAfter     = 50 * time.Millisecond  // between tries, if no new leader is known before
-	decideTimeout  = 20 * time.Second       // of an atomic at the leader; its client has asked again long before
-	indexTimeout   = 5 * time.Second        // of a read index at the leader
-	apiTimeout     = 2 * time.Second        // of a request to JetStream: who has nothing to answer by says nothing, and is asked again
+	heartbeatEvery = 500 * time.Millisecond  // a quarter of the silence after which a standby takes over
+	tryTimeout     = 2 * time.Second         // then a leader is asked again: an answer may be lost
+	againAfter     = 50 * time.Millisecond   // between tries, if no new leader is known before
+	decideTimeout  = 20 * time.Second        // of an atomic at the leader; its client has asked again long before
+	indexTimeout   = 5 * time.Second         // of a read index at the leader
+	indexPatience  = 500 * time.Millisecond  // then a read index is asked for again: all strong reads of a replica wait for one
+	apiTimeout     = 2 * time.Second         // of a request to JetStream: who has nothing to answer by says nothing, and is asked again
+	readTimeout    = 1500 * time.Millisecond // of a read at a reader; its client asks again soon after, and should know why
+	findTimeout    = 10 * time.Second        // of finding a database at a reader, which may have to make it
+	frameAgain     = time.Second             // a watch's frame is sent again, or a sign of life asked for
+	watchSilence   = 4 * frameAgain          // then the client of a watch is lost
+)
+
+// The bounds of what a process does at once, for all databases.
+const (
+	mostRequests = 1 << 12 // messages of clients that are being answered; the next ones are not answered, and asked again
+	mostWatches  = 1 << 14
 )

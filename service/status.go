@@ -15,6 +15,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
+const statusSubject = "millpond.status"
+
 // Status is what a process says of itself.
 type Status struct {
 	Process   string           `json:"process"`
@@ -30,6 +32,26 @@ type DatabaseStatus struct {
 	Lag      uint64      `json:"lag"`      // of a reader, in records
 	Leading  bool        `json:"leading"`  // of a writer
 	Damaged  bool        `json:"damaged"`  // the log cannot be read on
+}
+
+// The roles of processes.
+const (
+	RoleReader = "reader"
+	RoleWriter = "writer"
+)
+
+// answerQuestions answers what is asked of every process until stop is called.
+func answerQuestions(conn *nats.Conn, log *slog.Logger, status func() Status, digests *digester) (stop func(), err error) {
+	stopStatus, err := answerStatus(conn, log, status)
+	if err != nil {
+		return nil, err
+	}
+	stopDigests, err := digests.answer(conn)
+	if err != nil {
+		stopStatus()
+		return nil, err
+	}
+	return func() { stopStatus(); stopDigests() }, nil
 }
 
 // answerStatus answers every request for the status of a process until stop is called.
@@ -82,7 +104,7 @@ func AskStatus(ctx context.Context, conn *nats.Conn, wait time.Duration) ([]Stat
 }
 
 func (s *Databases) status() Status {
-	status := Status{Process: s.config.Process, Role: "reader"}
+	status := Status{Process: s.config.Process, Role: RoleReader}
 	open := s.all()
 	for _, name := range slices.Sorted(maps.Keys(open)) {
 		d := open[name]
@@ -95,7 +117,7 @@ func (s *Databases) status() Status {
 }
 
 func (w *Writers) status() Status {
-	status := Status{Process: w.config.Process, Role: "writer"}
+	status := Status{Process: w.config.Process, Role: RoleWriter}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(w.known)) {

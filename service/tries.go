@@ -38,20 +38,8 @@ const (
 
 func newTries(now func() time.Time) *tries { return &tries{now: now, known: map[ulid.ULID]*try{}} }
 
-// answer returns the reply to a try: that of decide, unless another try of the request is being decided, or a later one has
-// been; then it is that one's reply.
-func (t *tries) answer(id ulid.ULID, number uint32, decide func() []byte) []byte {
-	mine, first := t.begin(id, number)
-	if !first {
-		<-mine.done
-		return mine.reply
-	}
-	mine.reply = decide()
-	t.end(mine)
-	return mine.reply
-}
-
-// begin returns the try whose reply is to be given, and whether the caller has to make it.
+// begin returns the try whose reply is to be given, and whether the caller has to make it, for end: it is the first, unless
+// another try of the request is being decided, or a later one has been. Whoever is not first waits until the try is done.
 func (t *tries) begin(id ulid.ULID, number uint32) (of *try, first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -64,10 +52,11 @@ func (t *tries) begin(id ulid.ULID, number uint32) (of *try, first bool) {
 	return mine, true
 }
 
-func (t *tries) end(mine *try) {
+// end gives the reply to a try, and to all that wait for it.
+func (t *tries) end(mine *try, reply []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	mine.answered = t.now()
+	mine.reply, mine.answered = reply, t.now()
 	close(mine.done)
 	if mine.number < earliestKept {
 		delete(t.known, mine.id)

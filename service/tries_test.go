@@ -10,6 +10,16 @@ import (
 
 func reply(text string) func() []byte { return func() []byte { return []byte(text) } }
 
+// answer returns the reply to a try, which decide makes if it is to be made.
+func (t *tries) answer(id ulid.ULID, number uint32, decide func() []byte) []byte {
+	mine, first := t.begin(id, number)
+	if first {
+		t.end(mine, decide())
+	}
+	<-mine.done
+	return mine.reply
+}
+
 // A try that comes after the answer to a later one gets that answer; a later one is decided anew.
 func TestLateTry(t *testing.T) {
 	id := ulid.ULID{1}

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,8 +13,11 @@ import (
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/measure"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
+	"github.com/millpondkv/millpond/queue"
+	"github.com/millpondkv/millpond/service/wire"
 	"github.com/millpondkv/millpond/writer"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -24,11 +28,13 @@ import (
 // WritersConfig is how the writers of a process work.
 type WritersConfig struct {
 	Only        []string      // lead only these databases; empty: all
+	AllowUnsafe bool          // lead databases whose streams could lose records
 	Lease       time.Duration // see writer.Config
 	QuorumReads bool          // answer no read index by the lease: each takes a record, unless commits bring one anyway
 	Now         func() kv.Millis
 	NewID       func() ulid.ULID
 	Process     string
+	Checkpoints *Checkpoints // nil: each start replays the logs from their beginning
 	Logger      *slog.Logger
 	Registry    prometheus.Registerer
 
@@ -42,12 +48,14 @@ type Writers struct {
 	js      jetstream.JetStream
 	config  WritersConfig
 	metrics *writerMetrics
-	foreign foreignMessages
+	foreign *measure.Foreign
+	queues  *queue.Metrics
 	leading atomic.Int64 // databases
 
 	mu     sync.Mutex
 	known  map[string]*standing // the databases that are stood by for, or were
 	listed bool                 // the databases have been listed once
+	said   map[string]string    // of the databases that could not be opened: why, as it was logged
 }
 
 // standing is the standby of one database.
@@ -56,6 +64,7 @@ type standing struct {
 	leading    atomic.Bool
 	yield      chan struct{}
 	failure    error // why nobody stands by any more; guarded by the lock of Writers
+	waits      error // why nobody stands by yet; the same
 }
 
 func (s *standing) chain() (c events.Chain) {
@@ -74,7 +83,11 @@ func NewWriters(conn *nats.Conn, c WritersConfig) (*Writers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	w := &Writers{conn: conn, js: js, config: c, foreign: newForeignMessages(c.Registry, c.Logger), known: map[string]*standing{}}
+	w := &Writers{
+		conn: conn, js: js, config: c, foreign: measure.NewForeign(c.Registry, c.Logger),
+		known: map[string]*standing{}, said: map[string]string{},
+	}
+	w.queues = queue.NewMetrics(c.Registry)
 	w.metrics = newWriterMetrics(c.Registry, func() float64 { return float64(w.leading.Load()) })
 	return w, nil
 }
@@ -88,7 +101,8 @@ const (
 
 // Run stands by and leads until ctx ends, and hands over what it leads then.
 func (w *Writers) Run(ctx context.Context) error {
-	stop, err := answerStatus(w.conn, w.config.Logger, w.status)
+	digests := &digester{process: w.config.Process, role: RoleWriter, find: w.projection, log: w.config.Logger}
+	stop, err := answerQuestions(w.conn, w.config.Logger, w.status, digests)
 	if err != nil {
 		return err
 	}
@@ -157,27 +171,48 @@ func (w *Writers) end(ctx context.Context, name string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !isDamage(err) {
-		w.config.Logger.Warn("cannot stand by for a database; trying again", "database", name, "error", err)
+		if reason := err.Error(); w.said[name] != reason { // it is tried every second
+			w.config.Logger.Warn("cannot stand by for a database; trying on", "database", name, "error", err)
+			w.said[name] = reason
+		}
 		delete(w.known, name)
 		return
 	}
-	w.config.Logger.Error("the log is damaged; the database is not led any more", "database", name, "error", err)
+	w.config.Logger.Error(unreadableLog(err)+"; the database is not led any more", "database", name, "error", err)
 	w.known[name].failure = err
+}
+
+// projection returns that of a database that is stood by for; nil if there is none.
+func (w *Writers) projection(name string) *projection.Projection {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.known[name]; s != nil {
+		return s.projection.Load()
+	}
+	return nil
+}
+
+// opened forgets what was amiss with a database, so that it is logged when it happens again.
+func (w *Writers) opened(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.said, name)
 }
 
 // standBy stands by for one database, and leads it at times, until ctx ends or the log is damaged.
 func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 	opening, cancel := context.WithTimeout(ctx, apiTimeout)
-	log, err := natslog.Open(opening, w.js, name)
+	log, err := openSafe(opening, w.js, name, natslog.Open, w.config.AllowUnsafe)
 	cancel()
 	if err != nil {
 		return err
 	}
+	w.opened(name)
 	logger := w.config.Logger.With("database", name)
 	heartbeats := make(chan writer.Heartbeat, 1)
-	stop, err := Heartbeats(w.conn, name, logger, func(h Heartbeat) {
+	stop, err := Heartbeats(w.conn, name, logger, func(h wire.Heartbeat) {
 		select {
-		case heartbeats <- h.Heartbeat:
+		case heartbeats <- writer.Heartbeat{Writer: h.Writer, Epoch: h.Epoch, Lease: h.Lease}:
 		default: // nobody stands by now, or will look at the one that is there
 		}
 	})
@@ -185,27 +220,83 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 		return err
 	}
 	defer stop()
-	p := projection.New(projection.Options{Foreign: w.foreign.of(name)})
+	keeper, err := w.restore(ctx, log, s, logger)
+	if err != nil {
+		return err
+	}
+	p := keeper.Projection()
 	defer p.Close()
+	defer w.keep(ctx, keeper, logger)()
 	s.projection.Store(p)
-	observer := w.metrics.observe(name, p)
-	defer observer.forget()
+	w.metrics.projections.Show(name, p, nil)
+	defer w.metrics.projections.Forget(name)
 	standby := writer.NewStandby(writer.StandbyConfig{
-		Config:  writer.Config{Log: log, Projection: p, Now: w.config.Now, NewID: w.config.NewID, Logger: logger, Metrics: observer, Lease: w.config.Lease, Quorum: w.config.QuorumReads},
+		Config: writer.Config{
+			Log: log, Projection: p, Now: w.config.Now, NewID: w.config.NewID, Logger: logger, Metrics: w.metrics.sequencers.Of(name),
+			Lease: w.config.Lease, Quorum: w.config.QuorumReads,
+		},
 		Silence: w.config.Lease + w.config.Lease/4, Heartbeats: heartbeats, Yield: s.yield, Handicap: w.handicap,
 	})
 	return standby.Run(ctx, func(reign context.Context, q *writer.Sequencer) {
+		w.metrics.takeovers.WithLabelValues(name).Inc()
 		w.leads(s, 1)
 		defer w.leads(s, -1)
+		defer w.feedQueue(reign, log)()
 		err := Reign{
-			Database: name, Writer: q.Writer(), Leader: q, Chain: p.Chain, Now: w.config.Now, Process: w.config.Process,
-			Refused: observer.refused.Inc, Logger: logger,
+			Database: name, Writer: q.Writer(), Leader: q, Chain: p.Chain, Now: w.config.Now, Process: w.config.Process, Lease: w.config.Lease,
+			Refused: w.metrics.refused.WithLabelValues(name).Inc, Logger: logger,
 		}.Serve(reign, w.conn)
 		if err != nil { // the connection is closed: the process ends
 			logger.Error("cannot lead", "error", err)
 			q.Close()
 		}
 	})
+}
+
+// restore returns the newest checkpoint of a database once its log has been compared with it. Until then it asks again and
+// again, and leads nothing.
+func (w *Writers) restore(ctx context.Context, log *natslog.Log, s *standing, logger *slog.Logger) (*projection.Checkpointer, error) {
+	r, err := w.config.Checkpoints.restore(log, projection.Options{Foreign: w.foreign.Of(log.Database())}, logger)
+	if err != nil {
+		return nil, err
+	}
+	for said := ""; ; {
+		err := r.verify(ctx, log)
+		w.waits(s, err)
+		if err == nil {
+			return r.keeper, nil
+		}
+		if err.Error() != said {
+			logger.Log(ctx, failureLevel(err), "cannot stand by yet; trying again", "error", err)
+			said = err.Error()
+		}
+		if pause(ctx, followAgain); ctx.Err() != nil {
+			return nil, errors.Join(ctx.Err(), r.keeper.Projection().Close())
+		}
+	}
+}
+
+func (w *Writers) waits(s *standing, why error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.waits = why
+}
+
+// keep takes checkpoints until the returned function is called, which takes the last one if the process ends.
+func (w *Writers) keep(ctx context.Context, keeper *projection.Checkpointer, logger *slog.Logger) (end func()) {
+	keeping, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() { defer close(ended); keeper.Run(keeping) }()
+	return func() {
+		stop()
+		<-ended
+		if ctx.Err() == nil {
+			return
+		}
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+		defer cancel()
+		save(last, keeper, logger)
+	}
 }
 
 func (w *Writers) leads(s *standing, more int64) {
@@ -228,8 +319,8 @@ func (w *Writers) Ready() error {
 		return errors.New("the databases have not been listed yet")
 	}
 	for name, s := range w.known {
-		if s.failure != nil {
-			return fmt.Errorf("the database %q: %w", name, s.failure)
+		if err := cmp.Or(s.failure, s.waits); err != nil {
+			return fmt.Errorf("the database %q: %w", name, err)
 		}
 	}
 	return nil

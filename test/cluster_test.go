@@ -70,6 +70,42 @@ type cluster struct {
 // startCluster starts a cluster and returns once every process is ready. When the test ends, they are stopped.
 func startCluster(t testing.TB) *cluster {
 	t.Helper()
+	c := startNATS(t)
+	for range 2 {
+		c.startWriter()
+	}
+	for range 2 {
+		c.startReader()
+	}
+	for _, p := range append(c.writers, c.readers...) {
+		p.await(startWait)
+	}
+	return c
+}
+
+// startWriter starts one more writer and does not wait until it is ready.
+func (c *cluster) startWriter(args ...string) *process {
+	c.t.Helper()
+	addr := freeAddr(c.t)
+	args = append([]string{filepath.Join(buildDir, "kvwriter"), "--nats", strings.Join(c.natsURLs, ","), "--http-addr", addr}, args...)
+	p := c.start("http://"+addr+"/readyz", args...)
+	c.writers = append(c.writers, p)
+	return p
+}
+
+// startReader starts one more reader and does not wait until it is ready.
+func (c *cluster) startReader(args ...string) *process {
+	c.t.Helper()
+	addr := freeAddr(c.t)
+	args = append([]string{filepath.Join(buildDir, "kvreader"), "--nats", strings.Join(c.natsURLs, ","), "--addr", addr, "--access-token", accessToken}, args...)
+	p := c.start("http://"+addr+"/readyz", args...)
+	c.readers, c.urls = append(c.readers, p), append(c.urls, "http://"+addr)
+	return p
+}
+
+// startNATS builds the binaries and starts the NATS servers only.
+func startNATS(t testing.TB) *cluster {
+	t.Helper()
 	bin := buildCluster(t)
 	c := &cluster{t: t}
 	routes := []string{freeAddr(t), freeAddr(t), freeAddr(t)}
@@ -82,17 +118,7 @@ func startCluster(t testing.TB) *cluster {
 		}
 		c.nats = append(c.nats, c.start("http://"+monitor+"/healthz", filepath.Join(bin, "nats-server"), "--config", file))
 	}
-	servers := strings.Join(c.natsURLs, ",")
-	for range 2 {
-		addr := freeAddr(t)
-		c.writers = append(c.writers, c.start("http://"+addr+"/readyz", filepath.Join(bin, "kvwriter"), "--nats", servers, "--http-addr", addr))
-	}
-	for range 2 {
-		addr := freeAddr(t)
-		c.urls = append(c.urls, "http://"+addr)
-		c.readers = append(c.readers, c.start("http://"+addr+"/readyz", filepath.Join(bin, "kvreader"), "--nats", servers, "--addr", addr, "--access-token", accessToken))
-	}
-	for _, p := range c.all() {
+	for _, p := range c.nats {
 		p.await(startWait)
 	}
 	return c
@@ -120,10 +146,6 @@ func (c *cluster) start(ready string, args ...string) *process {
 	p.run()
 	c.t.Cleanup(func() { p.end(syscall.SIGTERM) })
 	return p
-}
-
-func (c *cluster) all() []*process {
-	return append(append(append([]*process{}, c.nats...), c.writers...), c.readers...)
 }
 
 // leader returns the writer that leads a database.

@@ -2,10 +2,12 @@ package test
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,8 +16,10 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/millpondkv/millpond/client"
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/kv"
 )
 
 // natsUsers is a NATS server with the users of deploy/nats, and their passwords.
@@ -148,10 +152,26 @@ func TestNATSUsersOfALog(t *testing.T) {
 	}
 }
 
+// Writers and readers may ask every NATS server how it keeps streams, and nothing else of the system account.
+func TestNATSUsersAskTheServers(t *testing.T) {
+	n := startNATSUsers(t)
+	for _, user := range []string{"writer", "reader"} {
+		m, err := n.connect(user).Request("$SYS.REQ.SERVER.PING.JSZ", nil, startWait)
+		if err != nil || !strings.Contains(string(m.Data), `"sync_always":true`) {
+			t.Errorf("%s asks: %v, %v; want an answer with sync_always", user, m, err)
+		}
+		conn := n.connect(user)
+		expectRefused(t, conn, user+" asks for connections", conn.Publish("$SYS.REQ.SERVER.PING.CONNZ", nil))
+	}
+	client := n.connect("client")
+	expectRefused(t, client, "the client asks", client.Publish("$SYS.REQ.SERVER.PING.JSZ", nil))
+}
+
 // Each user may publish what its program sends, and is refused what would forge or destroy a log.
 func TestNATSPermissions(t *testing.T) {
 	const log, epoch, heartbeat, request = "millpond.orders.log.commits", "millpond.orders.log.epoch", "millpond.orders.leader",
 		"millpond.orders.w.01JZ0000000000000000000000.commit"
+	questions := []string{"millpond.orders.find", "millpond.orders.read", "millpond.orders.watch", "millpond.orders.r.01JZ0000000000000000000000.1"}
 	destructive := []string{
 		"$JS.API.STREAM.DELETE.millpond_orders", "$JS.API.STREAM.PURGE.millpond_orders", "$JS.API.STREAM.UPDATE.millpond_orders",
 		"$JS.API.STREAM.MSG.DELETE.millpond_orders", "$JS.API.STREAM.RESTORE.millpond_orders",
@@ -161,7 +181,7 @@ func TestNATSPermissions(t *testing.T) {
 	for user, publish := range map[string]struct{ allowed, refused []string }{
 		"writer": {[]string{log, epoch, heartbeat, request}, destructive},
 		"reader": {[]string{request}, append([]string{log, epoch, heartbeat}, destructive...)},
-		"client": {[]string{request}, append([]string{log, epoch, heartbeat, "_INBOX.other", "$JS.API.STREAM.CREATE.mine",
+		"client": {append(questions, request), append([]string{log, epoch, heartbeat, "millpond.orders.w.01JZ0000000000000000000000.index", "_INBOX.other", "$JS.API.STREAM.CREATE.mine",
 			"$JS.API.DIRECT.GET.millpond_orders"}, destructive...)},
 	} {
 		for _, subject := range publish.allowed {
@@ -177,13 +197,59 @@ func TestNATSPermissions(t *testing.T) {
 	}
 	for user, subjects := range map[string][]string{
 		"reader": {request, "$JS.API.>", "$SYS.>"},
-		"client": {request, log, "millpond.>", "$JS.API.>"},
+		"client": append(questions, request, log, "millpond.>", "$JS.API.>"), // nobody can answer in a reader's place
 	} {
 		for _, subject := range subjects {
 			conn := n.connect(user)
 			_, err := conn.SubscribeSync(subject)
 			expectRefused(t, conn, user+" subscribes to "+subject, err)
 		}
+	}
+}
+
+// With these permissions, a program with the client's password writes, reads and watches, and is refused nothing on the way.
+func TestNATSClient(t *testing.T) {
+	n := startNATSUsers(t)
+	bin := buildCluster(t)
+	url := func(user string) string {
+		return "nats://" + user + ":" + n.passwords[user] + "@" + n.server.Addr().String()
+	}
+	for program, args := range map[string][]string{
+		"kvwriter": {"--nats", url("writer"), "--allow-unsafe", "--http-addr"},
+		"kvreader": {"--nats", url("reader"), "--replicas", "1", "--allow-unsafe", "--access-token", accessToken, "--addr"},
+	} {
+		addr := freeAddr(t)
+		p := &process{t: t, args: append(append([]string{filepath.Join(bin, program)}, args...), addr), ready: "http://" + addr + "/readyz"}
+		p.run()
+		t.Cleanup(func() { p.end(syscall.SIGTERM) })
+		p.await(startWait)
+	}
+	if _, err := client.Open(t.Context(), strings.Replace(url("client"), n.passwords["client"], "wrong", 1)+"/orders"); !errors.Is(err, kv.ErrUnauthorized) {
+		t.Errorf("with a wrong password: %v; want ErrUnauthorized", err)
+	}
+	var warned logBuffer
+	db, err := client.Open(t.Context(), url("client")+"/orders", client.WithLogger(slog.New(slog.NewTextHandler(&warned, &slog.HandlerOptions{Level: slog.LevelWarn}))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	want, err := db.Set(t.Context(), kv.Key{"a"}, client.Bytes([]byte("x")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []client.Consistency{client.Strong, client.Eventual} {
+		if got, err := db.WithConsistency(c).Get(t.Context(), kv.Key{"a"}); err != nil || got.Versionstamp != want {
+			t.Errorf("%v read: %v, %v; want %v", c, got, err, want)
+		}
+	}
+	for entries, err := range db.Watch(t.Context(), kv.Key{"a"}) {
+		if err != nil || entries[0].Versionstamp != want {
+			t.Errorf("watch: %v, %v; want %v", entries, err, want)
+		}
+		break
+	}
+	if warned.String() != "" {
+		t.Errorf("the client was warned:\n%s", warned.String())
 	}
 }
 

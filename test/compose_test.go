@@ -3,6 +3,7 @@
 package test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -43,6 +44,7 @@ func TestCompose(t *testing.T) {
 		t.Errorf("Deno printed %q, want Alice", got)
 	}
 	c.expectThreeReplicas()
+	c.expectStatus()
 
 	c.docker("stop", c.leader(), c.containers("kvreader")[0], c.containers("nats1")[0])
 	c.write(readers[1], "with one of each stopped")
@@ -54,6 +56,8 @@ func TestCompose(t *testing.T) {
 	readers = c.readers()
 	c.write(readers[3], "with four readers")
 	c.expect("with four readers", readers...)
+
+	c.expectUnsyncedRefused()
 	e.compose("down")
 }
 
@@ -186,6 +190,64 @@ func (c *compose) expect(value string, readers ...string) {
 		if got := decode(c.t, dial(c.t, reader).get(key("a"))); got != value {
 			c.t.Errorf("%s has %v, want %s", reader, got, value)
 		}
+	}
+}
+
+// expectStatus asks for the status, a verification and the health from inside a reader: everything is there, and all is well.
+func (c *compose) expectStatus() {
+	c.t.Helper()
+	inside := func(args ...string) string {
+		return c.docker(append([]string{"exec", c.containers("kvreader")[0]}, args...)...)
+	}
+	var overview struct {
+		Databases []struct{ Name, Leader string }
+		Readers   []struct{ Process string }
+		Writers   []struct{ Process string }
+		Servers   struct{ Known []struct{ SyncAlways bool } }
+		Warnings  []string
+	}
+	eventually(c.t, startWait, "the status has no warnings", func() bool {
+		if err := json.Unmarshal([]byte(inside("/millpond", "status", "-o", "json")), &overview); err != nil {
+			c.t.Fatal(err)
+		}
+		return len(overview.Warnings) == 0
+	})
+	if len(overview.Databases) != 1 || overview.Databases[0].Leader == "" || len(overview.Readers) != 2 || len(overview.Writers) != 2 ||
+		len(overview.Servers.Known) != 3 || !overview.Servers.Known[0].SyncAlways {
+		c.t.Errorf("the status is %+v", overview)
+	}
+	c.t.Logf("millpond status:\n%s", inside("/millpond", "status"))
+	verified := inside("/millpond", "verify")
+	if strings.Count(verified, " ok") != 4 {
+		c.t.Errorf("millpond verify printed\n%s\nwant four that are ok", verified)
+	}
+	if got := inside("/kvreader", "health"); got != "ok" {
+		c.t.Errorf("kvreader health printed %q, want ok", got)
+	}
+}
+
+// expectUnsyncedRefused takes the line out of a NATS server's configuration that makes it sync: no writer starts any more.
+func (c *compose) expectUnsyncedRefused() {
+	c.t.Helper()
+	file := filepath.Join(c.project, "deploy/nats/nats.conf")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	unsynced := regexp.MustCompile(`(?m)^\s*sync_interval: always.*\n`).ReplaceAll(text, nil)
+	if len(unsynced) == len(text) {
+		c.t.Fatal("the configuration has no line with sync_interval")
+	}
+	if err := os.WriteFile(file, unsynced, 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+	c.docker("restart", c.containers("nats1")[0])
+	c.awaitHealthy("nats1", 1)
+	cmd := exec.Command("docker-compose", "--no-ansi", "run", "--rm", "--no-deps", "-T", "kvwriter")
+	cmd.Dir = c.project
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "on the NATS servers nats1; set sync_interval: always") {
+		c.t.Errorf("with a NATS server that does not sync, a writer ended with %v and printed\n%s\nwant a refusal", err, out)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 // succeeds, ctx ends, the log turns out to be damaged, or another writer leads: ErrDeposed.
 func (s *Sequencer) beginEpoch(ctx context.Context) error {
 	before := s.c.Projection.Chain().Epoch
+	p := patience{logger: s.c.Logger, what: "cannot begin an epoch"}
 	for {
 		begun, err := s.tryEpoch(ctx, s.writer, before)
 		switch {
@@ -26,13 +27,12 @@ func (s *Sequencer) beginEpoch(ctx context.Context) error {
 			s.c.Logger.Info("leading", "epoch", s.c.Projection.Chain().Epoch)
 			s.c.Metrics.EpochBegun()
 			return nil
+		case p.goesOn(ctx, s.c.Projection.Chain().Applied, err):
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case isDamage(err):
+		default:
 			return err
 		}
-		s.c.Logger.Warn("cannot begin an epoch; trying again", "error", err)
-		pause(ctx, retryPause)
 	}
 }
 
@@ -73,14 +73,14 @@ func (s *Sequencer) earliest(chain events.Chain) kv.Millis {
 	if chain.Writer == s.writer || chain.Writer == (ulid.ULID{}) {
 		return chain.Time
 	}
-	return chain.Time + kv.Millis(s.c.Lease.Milliseconds())
+	return chain.Time + kv.Millis(max(s.c.Lease, s.c.Before).Milliseconds())
 }
 
 // deposed reports whether somebody else leads: the log has gone on since this writer found it without a leader, and not by
 // this writer.
 func (s *Sequencer) deposed() bool {
 	chain := s.c.Projection.Chain()
-	return s.c.Yields && chain.Writer != s.writer && chain.Applied != s.c.From
+	return s.c.Yields && chain.Writer != s.writer && chain.Counted != s.c.From
 }
 
 // catchUp applies what the log has. The bounds are a hint only; the epoch record's fence is what makes sure.

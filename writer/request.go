@@ -17,6 +17,8 @@ type Request struct {
 	// back that far and do not have the id, the first try was not committed.
 	Repeat bool
 	Seen   kv.Position
+	// Single says that an error is to be about this try alone: the caller remembers what may have become of earlier ones.
+	Single bool
 }
 
 // request is a Request on its way.
@@ -53,40 +55,60 @@ var (
 	errUnknownOutcome = kv.Errorf(kv.ErrUnknownOutcome, "it is not known whether the atomic write was committed; read its keys before trying again")
 )
 
-// Commit hands in a request and blocks until it is answered or ctx ends. Its errors are ErrInvalid; ErrUnavailable, when
-// certainly nothing was changed; and ErrUnknownOutcome, when ctx ended after the request was taken up, or when a repeat comes
-// too late to tell or is not decided. After ErrUnknownOutcome the request can be sent again, as a repeat.
+// Commit hands in a request and blocks until it is answered or ctx ends. Its errors are ErrInvalid; ErrUnavailable and
+// ErrWritesDisabled, when certainly nothing was changed; and ErrUnknownOutcome, when ctx ended after the request was taken up, or
+// when a repeat comes too late to tell or, unless Single, is not decided. After ErrUnknownOutcome the request can be sent again, as
+// a repeat.
 func (s *Sequencer) Commit(ctx context.Context, r Request) (kv.CommitResult, error) {
 	result, err := s.commit(ctx, r)
-	if r.Repeat && (errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrWritesDisabled)) { // this try has changed nothing; an earlier one may have
-		err = errUnknownOutcome
+	return result, r.outcome(err)
+}
+
+// outcome is the error for the client of a request.
+func (r *Request) outcome(err error) error {
+	refused := errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrWritesDisabled)
+	if r.Repeat && !r.Single && refused { // this try has changed nothing; an earlier one may have
+		return errUnknownOutcome
 	}
-	return result, err
+	return err
 }
 
 func (s *Sequencer) commit(ctx context.Context, r Request) (kv.CommitResult, error) {
-	waiting := &request{id: r.ID, atomic: r.Atomic, repeat: r.Repeat, seen: r.Seen, size: sizeOf(r.Atomic), done: make(chan struct{})}
+	waiting := newRequest(&r)
 	if err := s.enqueue(waiting); err != nil {
 		return kv.CommitResult{}, err
 	}
+	return waiting.wait(ctx)
+}
+
+func newRequest(r *Request) *request {
+	return &request{id: r.ID, atomic: r.Atomic, repeat: r.Repeat, seen: r.Seen, size: sizeOf(r.Atomic), done: make(chan struct{})}
+}
+
+// wait blocks until the request is answered, or gives it up when ctx ends.
+func (r *request) wait(ctx context.Context) (kv.CommitResult, error) {
 	select {
-	case <-waiting.done:
+	case <-r.done:
 	case <-ctx.Done():
-		if waiting.state.Swap(stateGivenUp) == stateWaiting {
+		if r.state.Swap(stateGivenUp) == stateWaiting {
 			return kv.CommitResult{}, errNotDecided
 		}
 		select {
-		case <-waiting.done: // at the same moment
+		case <-r.done: // at the same moment
 		default:
 			return kv.CommitResult{}, errUnknownOutcome
 		}
 	}
-	return waiting.answer.result, waiting.answer.err
+	return r.answer.result, r.answer.err
 }
 
 func (s *Sequencer) enqueue(r *request) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.enqueueLocked(r)
+}
+
+func (s *Sequencer) enqueueLocked(r *request) error {
 	switch {
 	case s.closed:
 		return s.closedError()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/internal/fault"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
 	"github.com/oklog/ulid/v2"
@@ -36,10 +37,12 @@ type Config struct {
 	// Quorum says that the lease proves nothing here, though it may for other writers of the database: each answer that
 	// changes nothing takes a record.
 	Quorum bool
-	// Yields says that Run is to end with ErrDeposed when another writer leads: when the log turns out to have gone on from
-	// the position From, and not by this writer. Otherwise it takes over wherever the log ends, again and again.
+	// Yields says that Run is to end with ErrDeposed when another writer leads: when the log turns out to have gone on after
+	// the record at From, the last one that counted, and not by this writer. Otherwise it takes over wherever the log ends, again and again.
 	Yields bool
 	From   kv.Position
+	// Before is the lease of the leader before, if it is known to be longer than Lease.
+	Before time.Duration
 }
 
 // ErrDeposed says that another writer leads now.
@@ -136,6 +139,9 @@ func (s *Sequencer) lead(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if closing && s.idle() { // or there may be a record for nothing, on a log that cannot be reached
+			return s.resign(ctx)
+		}
 		if err := s.step(ctx); err != nil {
 			return err
 		}
@@ -214,6 +220,7 @@ func (s *Sequencer) step(ctx context.Context) error {
 		s.putBackIndexes(indexes)
 		return s.settle(ctx, g, requests)
 	}
+	fault.Point("answer")
 	s.answer(requests)
 	s.answerIndexes(indexes, s.index(g.now))
 	return nil

@@ -12,7 +12,10 @@ import (
 )
 
 // Heartbeat says that a writer leads in an epoch.
+//
+// Lease is for how long an acked record proves to it that it leads.
 type Heartbeat struct {
+	Lease  time.Duration
 	Writer ulid.ULID
 	Epoch  kv.Position
 }
@@ -44,7 +47,8 @@ type StandbyConfig struct {
 // lease after it has seen the last record, and then begins its epoch at exactly that place.
 type Standby struct {
 	c       StandbyConfig
-	yielded bool // its last reign has ended because it was asked to yield; belongs to the goroutine of Run
+	longest time.Duration // the longest lease that was heard of
+	yielded bool          // its last reign has ended because it was asked to yield; belongs to the goroutine of Run
 }
 
 // NewStandby returns a standby, which does nothing until Run.
@@ -74,10 +78,10 @@ func (s *Standby) Run(ctx context.Context, serve func(context.Context, *Sequence
 	}
 }
 
-// reign leads from the given end of the log on.
+// reign leads after the given record, the last one that counts.
 func (s *Standby) reign(ctx context.Context, from kv.Position, serve func(context.Context, *Sequencer)) error {
 	c := s.c.Config
-	c.From = from
+	c.From, c.Before = from, s.longest
 	q := New(c)
 	defer context.AfterFunc(ctx, q.Close)()
 	reign, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -109,7 +113,7 @@ const (
 	yieldFor   = 2 * time.Second       // how much longer it waits after it has yielded
 )
 
-// await follows the log until it has no leader, and returns where it ends.
+// await follows the log until it has no leader, and returns the last record that counts.
 func (s *Standby) await(ctx context.Context) (kv.Position, error) {
 	for {
 		following, stop := context.WithCancel(ctx)
@@ -127,21 +131,20 @@ func (s *Standby) await(ctx context.Context) (kv.Position, error) {
 			return 0, err
 		}
 		if chain := s.c.Projection.Chain(); chain == at { // nothing came while the follower was stopping
-			return at.Applied, nil
+			return at.Counted, nil
 		}
 	}
 }
 
-// follow applies the log's records as they come until ctx ends or the log is damaged. A reader that fails otherwise is
-// opened again.
+// follow applies the log's records as they come until ctx ends or the log is damaged, as several readings say. A reader that
+// fails otherwise is opened again.
 func (s *Standby) follow(ctx context.Context) error {
+	p := patience{logger: s.c.Logger, what: "cannot follow the log"}
 	for {
 		err := s.c.Projection.Follow(ctx, s.c.Log)
-		if ctx.Err() != nil || isDamage(err) {
+		if !p.goesOn(ctx, s.c.Projection.Chain().Applied, err) {
 			return err
 		}
-		s.c.Logger.Warn("cannot follow the log; trying again", "error", err)
-		pause(ctx, retryPause)
 	}
 }
 
@@ -159,12 +162,18 @@ func (s *Standby) watch(ctx context.Context, ended <-chan error) (at events.Chai
 			if beat.Epoch >= at.Epoch {
 				alive = time.Now()
 			}
+			if beat.Lease > max(s.longest, s.c.Lease) {
+				s.longest = beat.Lease
+				s.c.Logger.Warn("the leader has a longer lease; give all writers the same one", "leader", beat.Lease, "here", s.c.Lease)
+			}
 		case <-ticker.C:
 			chain := s.c.Projection.Chain()
-			now := time.Now() // after the look: what was seen had been sent before
-			if chain != at {
-				at, alive = chain, now
+			now := time.Now()                // after the look: what was seen had been sent before
+			if chain.Counted != at.Counted { // what is void is no sign of a leader
+				alive = now
+				s.yielded = s.yielded && chain.Writer == (ulid.ULID{}) // somebody else leads, or did
 			}
+			at = chain
 			if now.Sub(alive) >= s.wait(chain) {
 				return at, nil
 			}
@@ -177,7 +186,7 @@ var errStoppedFollowing = errors.New("the log is not followed any more")
 // wait returns how long nothing must have been heard of a leader. After a resignation, and on an empty log, there is none.
 func (s *Standby) wait(chain events.Chain) (d time.Duration) {
 	if chain.Writer != (ulid.ULID{}) {
-		d = s.c.Silence
+		d = max(s.c.Silence, s.longest+s.longest/4)
 	}
 	if s.c.Handicap != nil {
 		d += s.c.Handicap()

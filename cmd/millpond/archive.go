@@ -20,7 +20,7 @@ import (
 	"github.com/millpondkv/millpond/internal/cluster"
 	"github.com/millpondkv/millpond/internal/config"
 	"github.com/millpondkv/millpond/internal/recovery"
-	"github.com/millpondkv/millpond/kvconnect"
+	"github.com/millpondkv/millpond/kv"
 )
 
 // archiveSettings are what every command needs that works with an archive.
@@ -34,6 +34,7 @@ type archiveSettings struct {
 type originSettings struct {
 	Data string `config:"data" help:"the database is in this data directory of a millpond serve that does not run now; without it, it is in the cluster of --nats"`
 	cluster.NATS
+	cluster.Logging
 }
 
 // archiveCommand is a command that works with the archive in the location that its first argument names. The settings have
@@ -92,8 +93,8 @@ func (c *archiveCommand) do(location string, f func(ctx context.Context, a *back
 
 // checkName refuses what is no name of a database. Names become parts of paths.
 func checkName(flag, name string) error {
-	if !kvconnect.ValidName(name) {
-		return usagef("%s: %q is not the name of a database, which is 1 to %d of a-z, 0-9, _ and -", flag, name, kvconnect.MaxNameSize)
+	if !kv.ValidDatabaseName(name) {
+		return usagef("%s: %q is not the name of a database, which is 1 to %d of a-z, 0-9, _ and -", flag, name, kv.MaxDatabaseName)
 	}
 	return nil
 }

@@ -28,12 +28,16 @@ type connection struct {
 func bindConnection(cmd *cobra.Command) *connection {
 	c := &connection{}
 	c.loader = config.Bind(cmd.Flags(), c)
+	bindContext(cmd)
 	return c
 }
 
 // do opens the database and calls f with it. The context ends with an interrupt. Once f runs there is no timeout; see
 // bounded.
 func (c *connection) do(cmd *cobra.Command, f func(context.Context, *client.DB) error) error {
+	if err := useContext(cmd, c.loader, "url"); err != nil {
+		return err
+	}
 	if err := c.loader.Load(os.LookupEnv); err != nil {
 		return &usageError{err}
 	}

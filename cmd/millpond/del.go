@@ -21,7 +21,8 @@ func newDelCommand() *cobra.Command {
 		Long: `Delete the entries of keys, all with one commit, and show its versionstamp. A key without an entry is no error.
 
 With --prefix the entries whose keys begin with the parts of PREFIX and have more are deleted, in several commits if they
-are many. Without --yes they are only counted. '[]' is the prefix of everything.`,
+are many. They are counted first, and at a terminal you are asked; elsewhere --yes is needed. '[]' is the prefix of
+everything.`,
 		Example: `  millpond del '["users", "alice"]'
   millpond del '["lock"]' --if-versionstamp 00000000000000070000
   millpond del --prefix '["sessions"]' --yes`,
@@ -29,16 +30,15 @@ are many. Without --yes they are only counted. '[]' is the prefix of everything.
 	}
 	conn, out, guard := bindConnection(cmd), bindOutput(cmd, "table", "json"), bindGuardVersionstamp(cmd)
 	var prefix string
-	var yes bool
 	cmd.Flags().StringVar(&prefix, "prefix", "", "delete everything below this `key`")
-	cmd.Flags().BoolVar(&yes, "yes", false, "with --prefix: really do it")
+	sure := bindYes(cmd, "with --prefix: really do it")
 	cmd.MarkFlagsMutuallyExclusive("prefix", "if-versionstamp")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch below := cmd.Flags().Changed("prefix"); {
 		case below == (len(args) > 0):
 			return usagef("name the keys to delete, or one --prefix")
 		case below:
-			return delPrefix(cmd, conn, out, prefix, yes)
+			return delPrefix(cmd, conn, out, prefix, sure)
 		case len(args) > 1 && guard.versionstamp != "":
 			return usagef("--if-versionstamp is for one key")
 		}
@@ -77,16 +77,23 @@ func delKeys(cmd *cobra.Command, conn *connection, out *output, guard *guard, ar
 	})
 }
 
-func delPrefix(cmd *cobra.Command, conn *connection, out *output, prefix string, yes bool) error {
+func delPrefix(cmd *cobra.Command, conn *connection, out *output, prefix string, sure *confirmation) error {
 	key, err := parseKey(prefix)
 	if err != nil {
 		return err
 	}
 	return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
-		n, err := deleteBelow(ctx, db, client.Selector{Prefix: key, BatchSize: deleteBatch}, yes)
-		if err == nil && !yes {
-			return usagef("entries below %s: %d; add --yes to delete them", showKey(key), n)
+		s := client.Selector{Prefix: key, BatchSize: deleteBatch}
+		if !sure.yes {
+			n, err := deleteBelow(ctx, db, s, false)
+			if err != nil {
+				return err
+			}
+			if err := sure.confirm(cmd, fmt.Sprintf("entries below %s that will be deleted: %d", showKey(key), n)); err != nil {
+				return err
+			}
 		}
+		n, err := deleteBelow(ctx, db, s, true)
 		if err != nil {
 			return fmt.Errorf("entries deleted before: %d; then %w", n, err)
 		}

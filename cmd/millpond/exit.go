@@ -7,7 +7,11 @@ import (
 	"io"
 	"syscall"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/millpondkv/millpond/client"
+	"github.com/millpondkv/millpond/internal/cluster"
+	"github.com/millpondkv/millpond/internal/importer"
 	"github.com/millpondkv/millpond/kv"
 )
 
@@ -20,6 +24,7 @@ const (
 	exitCheckFailed  = 4
 	exitUnauthorized = 5
 	exitUnavailable  = 6
+	exitIncomplete   = 7
 	exitInterrupted  = 130
 )
 
@@ -33,13 +38,13 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(fo
 // errNotFound ends a command that has said which keys were not found.
 var errNotFound = errors.New("not found")
 
-// exit shows err and returns its exit code.
-func exit(err error, stderr io.Writer) int {
+// exit shows err, with which the command has ended, and returns its exit code.
+func exit(err error, command string, stderr io.Writer) int {
 	code := exitCode(err)
 	switch {
 	case code == exitOK || code == exitInterrupted || errors.Is(err, errNotFound):
 	case code == exitUsage:
-		fmt.Fprintf(stderr, "millpond: %v\nSee: millpond --help\n", err)
+		fmt.Fprintf(stderr, "millpond: %v\nSee: %s --help\n", err, command)
 	default:
 		fmt.Fprintf(stderr, "millpond: %v\n", err)
 	}
@@ -48,6 +53,7 @@ func exit(err error, stderr io.Writer) int {
 
 func exitCode(err error) int {
 	var usage *usageError
+	var unreachable *cluster.UnreachableError
 	switch {
 	case err == nil:
 		return exitOK
@@ -57,12 +63,15 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.Is(err, errNotFound):
 		return exitNotFound
-	case errors.Is(err, client.ErrCheckFailed):
+	case errors.Is(err, client.ErrCheckFailed), errors.Is(err, importer.ErrExists):
 		return exitCheckFailed
-	case errors.Is(err, kv.ErrUnauthorized):
+	case errors.Is(err, kv.ErrUnauthorized), errors.Is(err, nats.ErrAuthorization):
 		return exitUnauthorized
-	case errors.Is(err, kv.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &unreachable), errors.Is(err, kv.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return exitUnavailable
+	}
+	if errors.Is(err, errIncomplete) {
+		return exitIncomplete
 	}
 	return exitError
 }

@@ -3,8 +3,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
+	"strings"
 )
 
 func main() {
@@ -19,9 +21,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !running {
+		if strings.Contains(err.Error(), " arg(s), ") { // "accepts 1 arg(s), received 0" does not say what for
+			err = fmt.Errorf("%w: %s", err, cmd.UseLine())
+		}
 		err = &usageError{err} // cobra's, about flags and arguments
 	}
-	return exit(err, stderr)
+	return exit(err, cmd.CommandPath(), stderr)
 }

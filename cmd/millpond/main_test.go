@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -42,6 +44,11 @@ func TestScripts(t *testing.T) {
 	for _, file := range files {
 		server := fakeserver.New(t)
 		testscript.Run(t, testscript.Params{Files: []string{file}, Setup: func(env *testscript.Env) error {
+			if err := makeSQLite(filepath.Join(env.WorkDir, "local.sqlite3")); err != nil {
+				return err
+			}
+			other := fakeserver.New(t)
+			env.Setenv("OTHER", other.URL)
 			env.Setenv("MILLPOND_URL", server.URL)
 			env.Setenv("MILLPOND_ACCESS_TOKEN", fakeserver.Token)
 			env.Setenv("TOKEN", fakeserver.Token)
@@ -50,6 +57,20 @@ func TestScripts(t *testing.T) {
 			return nil
 		}})
 	}
+}
+
+// makeSQLite makes a small file such as Deno's local KV has.
+func makeSQLite(path string) error {
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		return err
+	}
+	_, err = db.Exec(`create table migration_state(k, version); insert into migration_state values (0, 3);
+		create table kv(k blob, v blob, v_encoding, expiration_ms);
+		insert into kv values (x'026100', x'FF1022026869', 1, -1), (x'026200', x'0700000000000000', 2, 4102444800000), (x'01', x'00', 3, -1);
+		create table queue(ts, id, data, backoff_schedule, keys_if_undelivered); create table queue_running(id, data, backoff_schedule, keys_if_undelivered);
+		insert into queue values (1, 'f00d', x'FF102201786F', '[]', '[]')`)
+	return errors.Join(err, db.Close())
 }
 
 // A watch shows what is there and what changes, until it is interrupted, which is exit code 130.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -27,10 +28,16 @@ type output struct {
 	allowed []string
 }
 
-// bindOutput adds -o with the formats, the first of which is the default.
+// bindOutput adds -o with the formats, the first of which is the default. All JSON is a line for each thing, so "ndjson" is the
+// same as "json".
 func bindOutput(cmd *cobra.Command, formats ...string) *output {
+	if i := slices.Index(formats, "json"); i >= 0 {
+		formats = slices.Insert(slices.Clone(formats), i+1, "ndjson")
+	}
 	o := &output{format: formats[0], allowed: formats}
 	cmd.Flags().VarP(o, "output", "o", "how to show it: "+strings.Join(formats, ", "))
+	bindEnv(cmd, "output")
+	cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	return o
 }
 
@@ -41,8 +48,18 @@ func (o *output) Set(format string) error {
 	if !slices.Contains(o.allowed, format) {
 		return fmt.Errorf("it is one of %s", strings.Join(o.allowed, ", "))
 	}
+	if format == "ndjson" {
+		format = "json"
+	}
 	o.format = format
 	return nil
+}
+
+// writeLine writes v as JSON on a line.
+func writeLine(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
 }
 
 // printer shows entries. The caller must call flush at the end, and whenever it has nothing more to show for a while.

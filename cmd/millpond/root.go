@@ -11,8 +11,8 @@ func newRootCommand(running *bool) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "millpond",
 		Short: "Deno KV that you run yourself",
-		Long: `Deno KV that you run yourself: "millpond serve" is the server, and the other commands read and write any database
-that speaks KV Connect: Millpond's, denokv's or Deno Deploy's.
+		Long: `Deno KV that you run yourself: "millpond serve" is the server; get, set, del, list and watch read and write any database
+that speaks KV Connect: Millpond's, denokv's or Deno Deploy's; status and verify ask a cluster of kvwriters and kvreaders.
 
 Keys are written as JavaScript writes them: '["users", 1, 2n, true, new Uint8Array([1, 2])]'. JSON arrays are keys too.
 Values are JavaScript: '{ name: "Alice", born: new Date("1990-01-01") }', 1, 2n, new Map([["a", 1]]), or JSON.
@@ -23,8 +23,9 @@ Data goes to stdout, everything else to stderr. Exit codes:
   2    the command line is wrong
   3    a key was not found
   4    a check failed: the entry is not as it had to be
-  5    the access token was refused
+  5    the access token, or the user of NATS, was refused
   6    the server cannot be reached, or is unavailable
+  7    done, but not everything could be carried over; what, is listed
   130  interrupted`,
 		Example: `  millpond serve
   millpond set '["users", "alice"]' '{ name: "Alice" }'
@@ -39,13 +40,14 @@ Data goes to stdout, everything else to stderr. Exit codes:
 				return err
 			}
 			*running = true
-			return nil
+			return applyEnv(cmd)
 		},
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(newServeCommand(), newGetCommand(), newSetCommand(), newDelCommand(), newListCommand(), newWatchCommand(),
-		newBackupCommand(), newRestoreCommand(), newBranchCommand())
+		newQueueCommand(), newStatusCommand(), newVerifyCommand())
+	root.AddCommand(newExportCommand(), newImportCommand(), newContextCommand(), newManCommand(), newDumpLogCommand(), newDBCommand())
+	root.AddCommand(newBackupCommand(), newRestoreCommand(), newBranchCommand())
 	return root
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/millpondkv/millpond/internal/config"
 	"github.com/millpondkv/millpond/internal/serve"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 )
 
 func newServeCommand() *cobra.Command {
@@ -70,11 +71,7 @@ func newLogger(format, level string, w io.Writer) (*slog.Logger, error) {
 	return nil, usagef("the log format %q is not one of auto, text and json", format)
 }
 
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }

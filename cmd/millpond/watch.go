@@ -61,7 +61,7 @@ func runWatch(ctx context.Context, db *client.DB, keys []kv.Key, show func(clien
 
 // changePrinter returns a function that shows an entry on a line of its own, at once.
 func (o *output) changePrinter(w io.Writer) func(client.RawEntry) error {
-	if o.format == "json" {
+	if o.format != "table" {
 		return o.printer(w).entry
 	}
 	return func(e client.RawEntry) error {

@@ -3,10 +3,12 @@ package natslog
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/kv"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Check reports with events.ErrGap if messages are missing between the first and the last of the stream, as its server
@@ -27,8 +29,9 @@ func (l *Log) Check(ctx context.Context) error {
 }
 
 // Verify reports whether the log holds what a projection has read of it: it must not end before c.Applied, and have the
-// record with c.Hash at c.Counted. It fails with events.ErrGap and events.ErrDiverged. A record that has been trimmed since
-// cannot be compared and is taken for right.
+// record with c.Hash at c.Counted. It fails with events.ErrGap and events.ErrDiverged, also if the server that answers is
+// behind others; any other error means that the log could not be asked. A record that has been trimmed since cannot be compared
+// and is taken for right.
 func (l *Log) Verify(ctx context.Context, c events.Chain) error {
 	first, last, err := l.Bounds(ctx)
 	if err != nil {
@@ -41,8 +44,11 @@ func (l *Log) Verify(ctx context.Context, c events.Chain) error {
 		return nil
 	}
 	m, err := l.stream.GetMsg(ctx, uint64(c.Counted))
-	if err != nil {
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return fmt.Errorf("%w: read record %d of the log of %q: %w", events.ErrGap, c.Counted, l.database, err)
+	}
+	if err != nil {
+		return fmt.Errorf("read record %d of the log of %q: %w", c.Counted, l.database, err)
 	}
 	if sha256.Sum256(m.Data) != c.Hash {
 		return &events.RecordError{Position: kv.Position(m.Sequence), Err: events.ErrDiverged}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/internal/fault"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -40,10 +41,12 @@ func (l *Log) Append(ctx context.Context, a events.Append) (kv.Position, error) 
 		msg.Subject = commitsSubject(l.database)
 		options = append(options, jetstream.WithExpectLastSequenceForSubject(uint64(a.Epoch), epochSubject(l.database)))
 	}
+	fault.Point("append.before")
 	ack, err := l.js.PublishMsg(ctx, msg, options...)
 	if err != nil {
 		return 0, fmt.Errorf("append to the log of %q: %w", l.database, fenced(err))
 	}
+	fault.Point("append.acked")
 	if p := kv.Position(ack.Sequence); p != a.Last+1 {
 		return 0, fmt.Errorf("append to the log of %q: acked at %d instead of %d", l.database, p, a.Last+1)
 	}

@@ -133,3 +133,32 @@ func TestForeign(t *testing.T) {
 		}
 	}
 }
+
+// A log is described as it is: how much it has, where it is, and what of its stream is unsafe.
+func TestDescribe(t *testing.T) {
+	ctx := t.Context()
+	js, stop := connect(t, t.TempDir())
+	defer stop()
+	if _, err := natslog.Describe(ctx, js, "orders"); !errors.Is(err, kv.ErrNoDatabase) {
+		t.Errorf("Describe of an absent database: %v; want ErrNoDatabase", err)
+	}
+	orders, err := natslog.Create(ctx, js, "orders", natslog.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := orders.Append(ctx, events.Append{Kind: events.KindEpoch, Data: []byte("epoch")}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := natslog.Describe(ctx, js, "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Bytes == 0 || len(got.Unsafe) != 1 {
+		t.Errorf("got %+v; want some bytes, and that one replica is unsafe", got)
+	}
+	got.Bytes, got.Unsafe = 0, nil
+	want := natslog.State{Messages: 1, First: 1, Last: 1, Replicas: []natslog.Replica{{Server: "millpond", Leader: true, Current: true}}}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("got (-), want (+):\n%s", diff)
+	}
+}

@@ -25,7 +25,7 @@ const (
 
 // Read implements events.Log. It makes one consumer, and Next fails when that is lost, within two seconds: whoever reads
 // begins a new Read. (JetStream's ordered consumer would make another one by itself, but waits up to ten seconds in each try
-// and heeds no context meanwhile.) The consumer does not look for messages that its server's disk has lost.
+// and heeds no context meanwhile.) If no consumer can be made, it reads without one for a while, and Next fails then. The consumer does not look for messages that its server's disk has lost.
 func (l *Log) Read(ctx context.Context, from kv.Position) (events.Reader, error) {
 	opening, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -38,7 +38,11 @@ func (l *Log) Read(ctx context.Context, from kv.Position) (events.Reader, error)
 		InactiveThreshold: consumerKept,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the log of %q: %w", l.database, err)
+		err = fmt.Errorf("read the log of %q: %w", l.database, err)
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return &directReader{log: l, next: max(from, 1), until: time.Now().Add(directFor), cause: err}, nil
 	}
 	messages, err := consumer.Messages(jetstream.PullHeartbeat(pullHeartbeat), jetstream.PullExpiry(pullExpiry),
 		jetstream.PullMaxBytes(pullBytes))

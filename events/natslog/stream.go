@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/millpondkv/millpond/kv"
@@ -36,6 +37,10 @@ func epochSubject(database string) string   { return "millpond." + database + ".
 // StreamName returns the name of the stream that has a database's log.
 func StreamName(database string) string { return streamName(database) }
 
+func subjects(database string) []string {
+	return []string{commitsSubject(database), epochSubject(database)}
+}
+
 // Create makes the log of a new database, with a new UUID, or opens the one that is there. The name must be a valid
 // database name: it becomes part of subjects.
 func Create(ctx context.Context, js jetstream.JetStream, database string, c Config) (*Log, error) {
@@ -47,7 +52,32 @@ func Create(ctx context.Context, js jetstream.JetStream, database string, c Conf
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody else was faster
 		return nil, fmt.Errorf("create the log of %q: %w", database, err)
 	}
-	return Open(ctx, js, database)
+	return openMade(ctx, js, database)
+}
+
+const (
+	madeWithin = 5 * time.Second // by whoever else makes a stream
+	madePause  = 20 * time.Millisecond
+)
+
+// openMade opens the log of a database that somebody is making: while the servers agree on a stream, its name is taken and
+// it is not there yet.
+func openMade(ctx context.Context, js jetstream.JetStream, database string) (*Log, error) {
+	making, cancel := context.WithTimeout(ctx, madeWithin)
+	defer cancel()
+	again := time.NewTicker(madePause)
+	defer again.Stop()
+	for {
+		log, err := Open(ctx, js, database)
+		if !errors.Is(err, kv.ErrNoDatabase) {
+			return log, err
+		}
+		select {
+		case <-again.C:
+		case <-making.Done():
+			return nil, err
+		}
+	}
 }
 
 // streamConfig has no limits that would drop a record, and refuses the deletion of single ones.
@@ -63,7 +93,7 @@ func streamConfig(database string, c Config) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        streamName(database),
 		Description: "The log of the Millpond database " + database,
-		Subjects:    []string{commitsSubject(database), epochSubject(database)},
+		Subjects:    subjects(database),
 		Storage:     storage,
 		Replicas:    max(c.Replicas, 1),
 		Discard:     jetstream.DiscardNew,
@@ -76,7 +106,7 @@ func streamConfig(database string, c Config) jetstream.StreamConfig {
 
 // Open opens the log of a database that exists. It fails with kv.ErrNoDatabase if it does not.
 func Open(ctx context.Context, js jetstream.JetStream, database string) (*Log, error) {
-	stream, err := js.Stream(ctx, streamName(database))
+	stream, err := find(ctx, js, streamName(database))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, kv.Errorf(kv.ErrNoDatabase, "there is no database %q", database)
 	}
@@ -103,4 +133,20 @@ func List(ctx context.Context, js jetstream.JetStream) ([]string, error) {
 		return nil, fmt.Errorf("list the logs: %w", err)
 	}
 	return slices.Sorted(maps.Keys(names)), nil
+}
+
+// askTimeout is far above what an answer takes.
+const askTimeout = time.Second
+
+// find asks for a stream until there is an answer or ctx ends. A request that comes while JetStream has no leader is never
+// answered, so one that waited for as long as its caller would outlast the election.
+func find(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
+	for {
+		asking, cancel := context.WithTimeout(ctx, askTimeout)
+		stream, err := js.Stream(asking, name)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return stream, err
+		}
+	}
 }

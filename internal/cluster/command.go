@@ -20,7 +20,7 @@ import (
 type Settings interface {
 	// Run runs the program until ctx ends.
 	Run(ctx context.Context, log *slog.Logger) error
-	common() *NATS
+	logging() *Logging
 	healthAddr() string // that /readyz is on
 }
 
@@ -47,7 +47,7 @@ func Execute(cmd *cobra.Command, s Settings) int {
 		if err := load(); err != nil {
 			return err
 		}
-		log, err := newLogger(s.common().LogFormat, s.common().LogLevel, cmd.ErrOrStderr())
+		log, err := newLogger(s.logging().LogFormat, s.logging().LogLevel, cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}

@@ -3,9 +3,12 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
+	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/internal/front"
 	"github.com/millpondkv/millpond/kvconnect"
 	"github.com/millpondkv/millpond/service"
@@ -14,10 +17,13 @@ import (
 // ReaderConfig is the settings of kvreader.
 type ReaderConfig struct {
 	NATS
+	Checkpoints
+	Safety
+	Logging
 	Addr            string        `config:"addr" default:"127.0.0.1:4512" help:"listen on this address" tradeoff:"the default is reached from this machine only; use 0.0.0.0:4512 to be reached from others, behind TLS"`
 	AccessToken     string        `config:"access-token" env:"DENO_KV_ACCESS_TOKEN" secret:"true" help:"the token that clients must send; all readers need the same one"`
 	CreateDatabases bool          `config:"create-databases" default:"true" help:"make a database when it is first used"`
-	Replicas        int           `config:"replicas" default:"3" help:"keep the logs of the databases that this program makes on so many NATS servers" tradeoff:"with 3 one server can be lost; 1 is for trying things out"`
+	Replicas        int           `config:"replicas" default:"3" help:"keep the logs of the databases that this program makes on so many NATS servers" tradeoff:"with 3 one server can be lost; fewer are for trying things out, with --allow-unsafe"`
 	ReadyLag        int           `config:"ready-lag" default:"5000" help:"be ready only while no database is more records behind than this"`
 	TrustForwarded  bool          `config:"trust-forwarded" help:"believe X-Forwarded-Proto and X-Forwarded-Host; only behind a proxy that sets both"`
 	Raw             bool          `config:"raw" help:"accept keys and values that no client can decode, for protocol test suites"`
@@ -25,7 +31,7 @@ type ReaderConfig struct {
 	DrainTimeout    time.Duration `config:"drain-timeout" default:"25s" help:"how long requests in flight may take to finish after SIGTERM"`
 }
 
-func (c *ReaderConfig) common() *NATS      { return &c.NATS }
+func (c *ReaderConfig) logging() *Logging  { return &c.Logging }
 func (c *ReaderConfig) healthAddr() string { return c.Addr }
 
 // Run serves until ctx ends, then drains. It returns nil after a drain, otherwise why it could not serve.
@@ -38,16 +44,27 @@ func (c *ReaderConfig) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer web.Close()
-	process := processName("kvreader")
-	conn, err := c.connect(process, log)
+	checkpoints, err := c.Checkpoints.open()
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer checkpoints.Close()
+	process := processName("kvreader")
+	link, err := c.keepConnecting(process, log)
+	if err != nil {
+		return err
+	}
+	defer link.Close()
+	web.Await(link.amiss)
+	check := &startCheck{NATS: c.NATS, Safety: c.Safety, log: log}
+	if err := check.await(ctx, link); err != nil {
+		return err
+	}
+	go check.repeat(ctx, link)
 	clock := new(clock)
-	databases, err := service.OpenDatabases(conn, service.Config{
-		Create: c.CreateDatabases, Replicas: c.Replicas, MostLag: uint64(c.ReadyLag), Now: clock.now, NewID: newID,
-		Process: process, Logger: log, Registry: web.Registry,
+	databases, err := service.OpenDatabases(link.Conn, service.Config{
+		Create: c.CreateDatabases, Replicas: c.Replicas, AllowUnsafe: c.AllowUnsafe, MostLag: uint64(c.ReadyLag), Now: clock.now, NewID: newID,
+		Process: process, Checkpoints: checkpoints, Logger: log, Registry: web.Registry,
 	})
 	if err != nil {
 		return err
@@ -58,8 +75,19 @@ func (c *ReaderConfig) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	web.Open(databases.Ready, connect)
+	var serving atomic.Bool
+	web.Open(link.ready(func() error {
+		err := databases.Ready()
+		if err == nil && !serving.Load() {
+			err = errors.New("reads over NATS are not served yet")
+		}
+		return err
+	}), connect)
 	if databases.OpenAll(ctx, kvconnect.DefaultDatabase) == nil {
+		if err := databases.Serve(); err != nil {
+			return errors.Join(err, databases.Close())
+		}
+		serving.Store(true)
 		log.Info("ready", "addr", web.Addr().String())
 	}
 	select {
@@ -81,6 +109,8 @@ func (c *ReaderConfig) check() error {
 		return errors.New("no access token is set; give all readers the same one with --access-token-file or DENO_KV_ACCESS_TOKEN")
 	case c.Replicas < 1 || c.Replicas > 5:
 		return errors.New("--replicas must be from 1 to 5: JetStream keeps no more")
+	case c.Replicas < natslog.SafeReplicas && !c.AllowUnsafe:
+		return fmt.Errorf("--replicas %d keeps too few copies of a log to lose a NATS server; use %d, or --allow-unsafe to try things out", c.Replicas, natslog.SafeReplicas)
 	case c.ReadyLag < 0:
 		return errors.New("--ready-lag must not be negative")
 	}

@@ -34,6 +34,32 @@ type Loader struct {
 	settings []*setting
 	file     *setting // names the YAML file
 	byName   map[string]*setting
+	preset   Preset
+}
+
+// Preset is one more source of settings, right behind the flags: a set of them that belong together and that a user keeps.
+type Preset struct {
+	Source string            // for errors, such as "context prod"
+	Values map[string]string // by setting; those of other commands are passed over
+}
+
+// Use sets the preset for Load.
+func (l *Loader) Use(p Preset) { l.preset = p }
+
+// Names returns the settings that can be given in a file, and whether they are secret. Of secrets there is also the name with
+// "-file".
+func (l *Loader) Names() map[string]bool {
+	names := map[string]bool{}
+	for _, s := range l.settings {
+		if s == l.file {
+			continue
+		}
+		names[s.name] = s.secret
+		if s.secret {
+			names[s.name+secretFile] = false
+		}
+	}
+	return names
 }
 
 // Bind registers a flag for every setting of *cfg, which must be a pointer to a struct, and the flag --config for the file.
@@ -73,8 +99,12 @@ func (l *Loader) add(fs *pflag.FlagSet, s *setting) {
 // sentence that names the setting, the source that the bad value came from and what is allowed; after it the struct is
 // partly filled.
 func (l *Loader) Load(lookupEnv func(string) (string, bool)) error {
-	if _, err := l.file.fromFlagOrEnv(lookupEnv); err != nil {
+	if found, err := l.file.take(l.file.flag.given(), nil); err != nil {
 		return err
+	} else if !found {
+		if _, err := l.file.fromEnv(lookupEnv); err != nil {
+			return err
+		}
 	}
 	fromFile, err := l.readFile(l.file.field.String())
 	if err != nil {
@@ -84,7 +114,13 @@ func (l *Loader) Load(lookupEnv func(string) (string, bool)) error {
 		if s == l.file {
 			continue
 		}
-		found, err := s.fromFlagOrEnv(lookupEnv)
+		found, err := s.take(s.flag.given(), s.fileFlag.given())
+		if err == nil && !found {
+			found, err = l.fromPreset(s)
+		}
+		if err == nil && !found {
+			found, err = s.fromEnv(lookupEnv)
+		}
 		if err == nil && !found {
 			found, err = s.take(fromFile[s.name], fromFile[s.name+secretFile])
 		}
@@ -109,23 +145,30 @@ type given struct {
 	texts  []string
 }
 
-func (s *setting) fromFlagOrEnv(lookupEnv func(string) (string, bool)) (found bool, err error) {
-	if found, err = s.take(s.flag.given(), s.fileFlag.given()); found || err != nil {
-		return found, err
+func (l *Loader) fromPreset(s *setting) (found bool, err error) {
+	var texts [2]*given
+	for i, name := range []string{s.name, s.name + secretFile} {
+		if text, ok := l.preset.Values[name]; ok && (i == 0 || s.secret) {
+			texts[i] = &given{l.preset.Source, []string{text}}
+		}
 	}
+	return s.take(texts[0], texts[1])
+}
+
+func (s *setting) fromEnv(lookupEnv func(string) (string, bool)) (found bool, err error) {
 	for _, name := range s.env {
 		var secret *given
 		if s.secret {
-			secret = fromEnv(lookupEnv, name+"_FILE")
+			secret = variable(lookupEnv, name+"_FILE")
 		}
-		if found, err = s.take(fromEnv(lookupEnv, name), secret); found || err != nil {
+		if found, err = s.take(variable(lookupEnv, name), secret); found || err != nil {
 			return found, err
 		}
 	}
 	return false, nil
 }
 
-func fromEnv(lookupEnv func(string) (string, bool), name string) *given {
+func variable(lookupEnv func(string) (string, bool), name string) *given {
 	text, ok := lookupEnv(name)
 	if !ok || text == "" {
 		return nil

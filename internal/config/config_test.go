@@ -271,3 +271,34 @@ func TestSize(t *testing.T) {
 		}
 	}
 }
+
+// A preset comes right behind the flags; what it has for other commands is passed over.
+func TestPreset(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(secret, []byte("from a file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	var cfg settings
+	loader := Bind(fs, &cfg)
+	if err := fs.Parse([]string{"--workers", "5"}); err != nil {
+		t.Fatal(err)
+	}
+	loader.Use(Preset{Source: "context prod", Values: map[string]string{
+		"workers": "6", "addr": "preset:1", "access-token-file": secret, "of another command": "x",
+	}})
+	env := map[string]string{"MILLPOND_ADDR": "env:1", "MILLPOND_LEASE": "9s", "DENO_KV_ACCESS_TOKEN": "from the environment"}
+	err := loader.Load(func(name string) (string, bool) { text, ok := env[name]; return text, ok })
+	want := defaults()
+	want.Workers, want.Addr, want.Lease, want.Token = 5, "preset:1", 9*time.Second, "from a file"
+	if diff := cmp.Diff(want, cfg, cmp.AllowUnexported(settings{})); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	if got, want := loader.Source("access-token"), "context prod, file "+secret; got != want {
+		t.Errorf("the token is said to come from %s, want %s", got, want)
+	}
+	loader.Use(Preset{Source: "context prod", Values: map[string]string{"lease": "soon"}})
+	if err := loader.Load(os.LookupEnv); err == nil || !strings.Contains(err.Error(), `lease (from context prod): "soon" is not a duration`) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -31,13 +31,14 @@ type Server struct {
 	http *httptest.Server
 	kv   *kvconnect.Server
 
-	mu        sync.Mutex
-	intercept func(http.ResponseWriter, *http.Request) bool
-	requests  []string // paths
-	model     *kvtest.Model
-	position  kv.Position
-	now       kv.Millis     // 0: the time of day
-	changed   chan struct{} // closed and replaced when the model or the clock has changed
+	mu         sync.Mutex
+	intercept  func(http.ResponseWriter, *http.Request) bool
+	requests   []string // paths
+	model      *kvtest.Model
+	position   kv.Position
+	now        kv.Millis     // 0: the time of day
+	changed    chan struct{} // closed and replaced when the model or the clock has changed
+	deliveries []*delivery   // of the model's messages
 }
 
 // New starts a server that runs until the end of the test.

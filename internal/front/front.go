@@ -25,8 +25,9 @@ type Front struct {
 	listener    net.Listener
 	server      *http.Server
 	failed      chan error
-	metrics     *httpMetrics
+	metrics     *httpMetrics // set by Open, if KV Connect is spoken here
 	metricsPage http.Handler
+	awaited     atomic.Pointer[func() error] // see Await
 	backend     atomic.Pointer[backend]
 	draining    atomic.Bool
 	log         *slog.Logger
@@ -37,7 +38,7 @@ type backend struct {
 	connect *kvconnect.Server // nil: KV Connect is not spoken here
 }
 
-// Start listens on addr, which comes from that flag, with a registry that has the metrics of the process and of HTTP.
+// Start listens on addr, which comes from that flag, with a registry that has the metrics of the process.
 func Start(addr, flag string, log *slog.Logger) (*Front, error) {
 	listener, err := Listen(addr, flag)
 	if err != nil {
@@ -47,7 +48,6 @@ func Start(addr, flag string, log *slog.Logger) (*Front, error) {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	f := &Front{Registry: registry, listener: listener, failed: make(chan error, 1), log: log}
 	f.metricsPage = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
-	f.metrics = newHTTPMetrics(registry, func() float64 { return float64(f.watches()) })
 	f.server = &http.Server{Handler: f, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	kvconnect.ConfigureServer(f.server)
 	go func() { f.failed <- f.server.Serve(listener) }()
@@ -72,13 +72,19 @@ func (f *Front) Addr() net.Addr { return f.listener.Addr() }
 // Failed returns a channel that gets the reason when nothing is served any more.
 func (f *Front) Failed() <-chan error { return f.failed }
 
-// Observe is for kvconnect.Config.
+// Observe is for the Config of the server that Open is called with.
 func (f *Front) Observe(endpoint kvconnect.Endpoint, status int, took time.Duration) {
 	f.metrics.observe(endpoint, status, took)
 }
 
+// Await has /readyz say what is amiss, unless that is nil, until Open.
+func (f *Front) Await(amiss func() error) { f.awaited.Store(&amiss) }
+
 // Open begins to serve. ready returns nil if all is well, and otherwise what is amiss; connect may be nil.
 func (f *Front) Open(ready func() error, connect *kvconnect.Server) {
+	if connect != nil {
+		f.metrics = newHTTPMetrics(f.Registry, func() float64 { return float64(connect.Watches()) })
+	}
 	f.backend.Store(&backend{ready: ready, connect: connect})
 }
 
@@ -140,7 +146,11 @@ const starting = "the databases are being opened; try again"
 func (f *Front) readyz(w http.ResponseWriter, b *backend) {
 	switch {
 	case b == nil:
-		http.Error(w, starting, http.StatusServiceUnavailable)
+		reason := starting
+		if amiss := f.awaited.Load(); amiss != nil && (*amiss)() != nil {
+			reason = (*amiss)().Error()
+		}
+		http.Error(w, reason, http.StatusServiceUnavailable)
 	case f.draining.Load():
 		http.Error(w, "the server is stopping", http.StatusServiceUnavailable)
 	default:

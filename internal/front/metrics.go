@@ -19,7 +19,7 @@ func newHTTPMetrics(registry prometheus.Registerer, watches func() float64) *htt
 			Name: "millpond_http_requests_total", Help: "KV Connect requests that have ended, by endpoint and status (499: the client had gone).",
 		}, []string{"endpoint", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "millpond_http_request_seconds", Help: "How long KV Connect requests took; watches are left out.",
+			Name: "millpond_http_request_seconds", Help: "How long KV Connect requests took; watches and listeners that wait for messages are left out.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
 		}, []string{"endpoint"}),
 	}
@@ -31,7 +31,7 @@ func newHTTPMetrics(registry prometheus.Registerer, watches func() float64) *htt
 func (m *httpMetrics) observe(endpoint kvconnect.Endpoint, status int, took time.Duration) {
 	name := string(endpoint)
 	m.requests.WithLabelValues(name, strconv.Itoa(status)).Inc()
-	if endpoint != kvconnect.EndpointWatch {
+	if endpoint != kvconnect.EndpointWatch && endpoint != kvconnect.EndpointQueueReceive {
 		m.seconds.WithLabelValues(name).Observe(took.Seconds())
 	}
 }

@@ -1,12 +1,14 @@
-// Package ndjson writes entries as lines of JSON in the form of @deno/kv-utils, in which every key part and value carries
-// its type:
+// Package ndjson writes and reads entries as lines of JSON in the form of @deno/kv-utils, in which every key part and value
+// carries its type:
 //
 //	{"key":[{"type":"string","value":"n"},{"type":"bigint","value":"2"}],"value":{"type":"KvU64","value":"7"},"versionstamp":"00000000000000010000"}
 //
 // Three things are added to that form. An entry that will expire has "expireAt", RFC 3339 in UTC, where it is known. A value
 // that the form cannot express without loss (one that contains itself, an array with properties, a boxed primitive, a
 // resizable buffer, an object of the runtime, or bytes that are not V8's format) has the type "V8" and its stored bytes. The
-// number -0 is written as JSON's -0. Bytes are base64url without padding, as kv-utils has them.
+// number -0 is written as JSON's -0. Bytes are base64url without padding, as kv-utils has them. An object that
+// occurs twice in a value is written twice, and of a view of a part of a buffer only that part, as kv-utils does it; such a value
+// has its stored bytes as "v8" beside its "value", which kv-utils does not look at.
 package ndjson
 
 import (
@@ -79,11 +81,20 @@ func AppendValue(b []byte, value kv.Value) []byte {
 	decoded, err := v8.Decode(value.Data)
 	if err == nil {
 		w := writer{b: b, open: map[any]bool{}}
-		if w.value(decoded); !w.lossy {
+		switch w.value(decoded); {
+		case w.lossy:
+		case w.inexact:
+			w.b = append(w.b[:len(w.b)-1], `,"v8":"`...)
+			return append(base64.RawURLEncoding.AppendEncode(w.b, value.Data), `"}`...)
+		default:
 			return w.b
 		}
 	}
 	return appendBytes(b, "V8", value.Data)
+}
+
+func u64(n uint64) kv.Value {
+	return kv.Value{Encoding: kv.EncodingLE64, Data: binary.LittleEndian.AppendUint64(nil, n)}
 }
 
 func appendBytes(b []byte, name string, data []byte) []byte {

@@ -17,13 +17,16 @@ const (
 // writer appends a decoded value to b, until it finds something that it cannot write.
 type writer struct {
 	b     []byte
-	open  map[any]bool // what is being written, by identity: a value within itself is a cycle
+	open  map[any]bool // the objects that were begun, by identity: true while one is being written
+	depth int
 	nodes int
-	lossy bool
+	// lossy: what was written is not the value. inexact: it looks like the value, but an object that occurred twice is two now,
+	// or a view has lost the rest of its buffer.
+	lossy, inexact bool
 }
 
 func (w *writer) value(v any) {
-	if w.nodes++; w.nodes > maxNodes || len(w.open) > maxDepth || w.open[v] {
+	if w.nodes++; w.nodes > maxNodes || w.depth > maxDepth {
 		w.lossy = true
 	}
 	if w.lossy {
@@ -37,9 +40,16 @@ func (w *writer) value(v any) {
 	case string, bool, float64, *big.Int:
 		w.b = appendPrimitive(w.b, v)
 	default:
+		open, twice := w.open[v]
+		if w.inexact = w.inexact || twice; open { // a cycle
+			w.lossy = true
+			return
+		}
 		w.open[v] = true
+		w.depth++
 		w.object(v)
-		delete(w.open, v)
+		w.depth--
+		w.open[v] = false
 	}
 }
 
@@ -79,6 +89,9 @@ func (w *writer) object(v any) {
 		w.b = appendBytes(w.b, "ArrayBuffer", v.Data)
 	case *v8.View:
 		w.lossy = w.lossy || v.Tracking || v.Buffer.Resizable
+		_, shared := w.open[v.Buffer]
+		w.open[v.Buffer] = false
+		w.inexact = w.inexact || shared || len(v.Bytes()) < len(v.Buffer.Data)
 		w.b = appendBytes(w.b, v.Kind.String(), v.Bytes())
 	default:
 		w.lossy = true

@@ -115,3 +115,5 @@ func (d databases) Database(ctx context.Context, name string, create bool) (kvco
 type database struct{ *engine.Database }
 
 func (d database) Watch(keys []kv.EncodedKey) kvconnect.Watch { return d.Database.Watch(keys) }
+
+func (d database) Queue() kvconnect.Queue { return d.Database.Queue() }

@@ -3,6 +3,7 @@ package v8_test
 import (
 	"math/big"
 	"testing"
+	"time"
 
 	"github.com/millpondkv/millpond/kv/v8"
 )
@@ -55,5 +56,54 @@ func BenchmarkDecodeNumeric(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// account is user as a Go program has it.
+type account struct {
+	ID       int       `json:"id"`
+	Name     string    `json:"name"`
+	Email    string    `json:"email"`
+	Age      int       `json:"age"`
+	Balance  float64   `json:"balance"`
+	Active   bool      `json:"active"`
+	Referrer *string   `json:"referrer"`
+	Created  time.Time `json:"created"`
+	Roles    []string  `json:"roles"`
+	Note     string    `json:"note"`
+}
+
+func BenchmarkUnmarshal(b *testing.B) {
+	data := encode(b, user())
+	b.Run("struct", func(b *testing.B) { benchmarkUnmarshal[account](b, data) })
+	b.Run("any", func(b *testing.B) { benchmarkUnmarshal[any](b, data) })
+}
+
+func benchmarkUnmarshal[T any](b *testing.B, data []byte) {
+	b.ReportAllocs()
+	for b.Loop() {
+		var v T
+		if err := v8.Unmarshal(data, &v); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkMarshal(b *testing.B) {
+	data := encode(b, user())
+	b.Run("struct", func(b *testing.B) { benchmarkMarshal[account](b, data) })
+	b.Run("any", func(b *testing.B) { benchmarkMarshal[any](b, data) })
+}
+
+func benchmarkMarshal[T any](b *testing.B, data []byte) {
+	var v T
+	if err := v8.Unmarshal(data, &v); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v8.Marshal(&v); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -62,6 +62,9 @@ func (e formatError) Error() string { return string(e) }
 const (
 	errCutOff  = formatError("the value is cut off")
 	errTooDeep = formatError("the value is nested more than 10000 deep")
+
+	errCycle    = formatError("the value contains itself, which only Encode and Decode can keep")
+	errExpanded = formatError("the value has shared objects that take more than 4 MiB if each is read where it is; use Decode")
 )
 
 func (d *decoder) value() (any, error) {

@@ -1,7 +1,10 @@
 // Package v8 reads and writes the format in which V8 stores JavaScript values (its ValueSerializer), the format of nearly
-// every value that Deno and Node keep in Deno KV. [Decode] reads the versions 13 to 16, [Encode] writes version 15.
+// every value that Deno and Node keep in Deno KV. There are two ways:
 //
-// The Go values are
+//   - [Marshal] and [Unmarshal] are for programs: a Go struct and a JavaScript object are the same data, as with encoding/json.
+//   - [Encode] and [Decode] keep every JavaScript value as it is, with what Go has no types for.
+//
+// Both read the versions 13 to 16 and write version 15. The Go values of Encode and Decode are
 //
 //	Undefined, nil         undefined, null
 //	bool                   a boolean

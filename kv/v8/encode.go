@@ -24,7 +24,9 @@ func Encode(v any) ([]byte, error) {
 type encoder struct {
 	buf     []byte
 	depth   int
+	count   uint64         // of the objects so far
 	objects map[any]uint64 // pointer to number
+	expands int            // the bytes up to which shared objects are written once more each time; 0: references are written
 }
 
 func (e *encoder) value(v any) error {
@@ -34,11 +36,7 @@ func (e *encoder) value(v any) error {
 	case nil:
 		e.tag(tagNull)
 	case bool:
-		if v {
-			e.tag(tagTrue)
-		} else {
-			e.tag(tagFalse)
-		}
+		e.bool(v)
 	case float64:
 		e.number(v)
 	case *big.Int:
@@ -58,6 +56,14 @@ func (e *encoder) value(v any) error {
 }
 
 func (e *encoder) tag(tag byte) { e.buf = append(e.buf, tag) }
+
+func (e *encoder) bool(b bool) {
+	if b {
+		e.tag(tagTrue)
+	} else {
+		e.tag(tagFalse)
+	}
+}
 
 func (e *encoder) varint(n uint64) { e.buf = binary.AppendUvarint(e.buf, n) }
 

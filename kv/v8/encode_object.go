@@ -14,11 +14,30 @@ func (e *encoder) object(v any) error {
 	case p.IsNil():
 		return fmt.Errorf("a nil %T; nil alone is null", v)
 	}
+	if e.expands > 0 {
+		return e.expanded(v)
+	}
 	if n, ok := e.objects[v]; ok {
 		e.tag(tagReference)
 		e.varint(n)
 		return nil
 	}
+	return e.newObject(v)
+}
+
+// expanded writes v also if it was written before, unless it is in itself.
+func (e *encoder) expanded(v any) error {
+	if _, ok := e.objects[v]; ok {
+		return errCycle
+	}
+	if len(e.buf) > e.expands {
+		return errExpanded
+	}
+	defer delete(e.objects, v)
+	return e.newObject(v)
+}
+
+func (e *encoder) newObject(v any) error {
 	switch v := v.(type) {
 	case *Object:
 		e.begin(v)
@@ -69,7 +88,8 @@ func (e *encoder) begin(v any) {
 	if e.objects == nil {
 		e.objects = make(map[any]uint64)
 	}
-	e.objects[v] = uint64(len(e.objects))
+	e.objects[v] = e.count
+	e.count++
 }
 
 // properties writes properties and the end after them, which counts those that the caller wrote before too.

@@ -2,7 +2,10 @@ package v8_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"math/big"
 	"testing"
+	"time"
 
 	"github.com/millpondkv/millpond/kv/v8"
 	"github.com/millpondkv/millpond/kv/v8/literal"
@@ -61,6 +64,39 @@ func FuzzPortable(f *testing.F) {
 		}
 		if got, want := v8test.Describe(again), v8test.Describe(v); got != want {
 			t.Fatalf("got %s\nwant %s", got, want)
+		}
+	})
+}
+
+// No bytes make Unmarshal panic, whatever they go into. What goes into any is, if Marshal can write it, the same afterwards.
+func FuzzUnmarshal(f *testing.F) {
+	for _, g := range readGolden(f) {
+		f.Add(unhex(f, g.hex))
+	}
+	for _, m := range marshalled {
+		f.Add(marshal(f, m.value))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, target := range []any{
+			new(list), new(chain), new(embeds), new(account), new([2]any), new(map[string][]int), new(v8.MapOf[any, any]), new(v8.SetOf[any]),
+			new(json.RawMessage), new(*v8.Object), new([]byte), new(int8), new(upper), new(time.Time), new(map[upper]*big.Int),
+		} {
+			v8.Unmarshal(data, target) // most do not fit
+		}
+		var v, again any
+		if err := v8.Unmarshal(data, &v); err != nil {
+			return
+		}
+		written, err := v8.Marshal(v)
+		if err != nil {
+			return // such as a key that is no string any more
+		}
+		if err := v8.Unmarshal(written, &again); err != nil {
+			t.Fatalf("cannot read what was written of %#v: %v", v, err)
+		}
+		twice, err := v8.Marshal(again)
+		if err != nil || !bytes.Equal(written, twice) {
+			t.Fatalf("%x is written as %x, and then as %x, %v", data, written, twice, err)
 		}
 	})
 }

@@ -184,7 +184,7 @@ type Host struct {
 
 // ArrayIndex returns the array index that key is, if it is one: 0 to 2^32-2 in the usual decimal form.
 func ArrayIndex(key string) (index uint32, ok bool) {
-	if len(key) == 0 || len(key) > 10 || key[0] == '0' && len(key) > 1 {
+	if len(key) == 0 || len(key) > 10 || key[0] > '9' || key[0] == '0' && len(key) > 1 {
 		return 0, false
 	}
 	var n uint64

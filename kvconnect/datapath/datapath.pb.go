@@ -793,7 +793,10 @@ type KvEntry struct {
 	Value    []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	Encoding ValueEncoding          `protobuf:"varint,3,opt,name=encoding,proto3,enum=com.deno.kv.datapath.ValueEncoding" json:"encoding,omitempty"`
 	// 10 raw bytes.
-	Versionstamp  []byte `protobuf:"bytes,4,opt,name=versionstamp,proto3" json:"versionstamp,omitempty"`
+	Versionstamp []byte `protobuf:"bytes,4,opt,name=versionstamp,proto3" json:"versionstamp,omitempty"`
+	// Millpond's own, and only sent to clients that ask for it with the header X-Millpond-Expiry: when the entry expires, in
+	// milliseconds since the Unix epoch; 0: never.
+	ExpireAtMs    int64 `protobuf:"varint,15,opt,name=expire_at_ms,json=expireAtMs,proto3" json:"expire_at_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -854,6 +857,13 @@ func (x *KvEntry) GetVersionstamp() []byte {
 		return x.Versionstamp
 	}
 	return nil
+}
+
+func (x *KvEntry) GetExpireAtMs() int64 {
+	if x != nil {
+		return x.ExpireAtMs
+	}
+	return 0
 }
 
 type Enqueue struct {
@@ -1160,12 +1170,14 @@ const file_datapath_proto_rawDesc = "" +
 	"\tsum_clamp\x18\a \x01(\bR\bsumClamp\"^\n" +
 	"\aKvValue\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12?\n" +
-	"\bencoding\x18\x02 \x01(\x0e2#.com.deno.kv.datapath.ValueEncodingR\bencoding\"\x96\x01\n" +
+	"\bencoding\x18\x02 \x01(\x0e2#.com.deno.kv.datapath.ValueEncodingR\bencoding\"\xb8\x01\n" +
 	"\aKvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12?\n" +
 	"\bencoding\x18\x03 \x01(\x0e2#.com.deno.kv.datapath.ValueEncodingR\bencoding\x12\"\n" +
-	"\fversionstamp\x18\x04 \x01(\fR\fversionstamp\"\x9f\x01\n" +
+	"\fversionstamp\x18\x04 \x01(\fR\fversionstamp\x12 \n" +
+	"\fexpire_at_ms\x18\x0f \x01(\x03R\n" +
+	"expireAtMs\"\x9f\x01\n" +
 	"\aEnqueue\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12\x1f\n" +
 	"\vdeadline_ms\x18\x02 \x01(\x03R\n" +

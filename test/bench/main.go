@@ -1,12 +1,14 @@
 // Command bench measures Millpond on this machine and writes the results to bench-results: Deno's client against
 // `millpond serve` with its log synced to disk; the same program against a server that does nothing and against Deno's own
-// database, for the ratios; and the Go benchmarks of the packages below. Run it with `make bench`, on a machine that does nothing else.
+// database, for the ratios; the Go client over NATS against a cluster; and the Go benchmarks of the packages below. Run it with
+// `make bench`, on a machine that does nothing else; `make bench ONLY=cluster` measures the cluster alone.
 package main
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -29,8 +31,16 @@ const (
 
 func main() {
 	log.SetFlags(0)
+	if len(os.Args) == 6 && os.Args[1] == "callers" {
+		if err := call(context.Background(), os.Stdout, os.Args[2:]); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	only := flag.String("only", "", "measure only this: serve, cluster or packages")
+	flag.Parse()
 	out := new(bytes.Buffer)
-	if err := run(context.Background(), io.MultiWriter(os.Stdout, out)); err != nil {
+	if err := run(context.Background(), io.MultiWriter(os.Stdout, out), *only); err != nil {
 		log.Fatal(err)
 	}
 	path := filepath.Join("bench-results", time.Now().Format("2006-01-02T150405")+".txt")
@@ -43,20 +53,46 @@ func main() {
 	fmt.Println("written to", path)
 }
 
-func run(ctx context.Context, out io.Writer) error {
+func run(ctx context.Context, out io.Writer, only string) error {
 	deno := os.Getenv("MILLPOND_DENO")
 	if deno == "" {
 		return fmt.Errorf("MILLPOND_DENO names no Deno: run make bench")
 	}
 	// Not in a temporary directory: that may be in memory, where a sync costs nothing.
+	if err := os.MkdirAll("test/.cache", 0o755); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("test/.cache", "bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
 	if err := describeMachine(out, deno, dir); err != nil {
 		return err
 	}
+	for _, section := range []struct {
+		name    string
+		measure func() error
+	}{
+		{"serve", func() error { return measureServe(ctx, out, deno, dir) }},
+		{"cluster", func() error { return measureCluster(ctx, out, dir) }},
+		{"packages", func() error { return goBenchmarks(ctx, out) }},
+	} {
+		if only != "" && only != section.name {
+			continue
+		}
+		if err := section.measure(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measureServe measures one process, with Deno's client.
+func measureServe(ctx context.Context, out io.Writer, deno, dir string) error {
 	own, err := measure(ctx, deno, filepath.Join(dir, "deno.sqlite"))
 	if err != nil {
 		return err
@@ -70,7 +106,7 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	printTable(out, served, bound, own)
-	return goBenchmarks(ctx, out)
+	return nil
 }
 
 // result is what bench.ts prints.
@@ -169,7 +205,7 @@ func printTable(out io.Writer, served, bound, own result) {
 func goBenchmarks(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, "\nIn process (go test -bench)\n\n")
 	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchmem", "-timeout", "30m",
-		"./projection", "./writer", "./engine", "./backup")
+		"./kv/v8", "./projection", "./writer", "./engine", "./queue", "./backup")
 	cmd.Stdout, cmd.Stderr = out, os.Stderr
 	return cmd.Run()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/test/check"
 	"github.com/millpondkv/millpond/writer"
 	"github.com/oklog/ulid/v2"
 )
@@ -52,7 +53,7 @@ func (c *client) someWriter() *host { return c.world.writers[c.chance.below(len(
 
 // commit sends a random atomic, some tries long, and reports whether it was committed.
 func (c *client) commit(patience time.Duration) bool {
-	o := Operation{Client: c.index, Kind: Commit, Begin: time.Now(), ID: ulid.ULID(c.chance.id()), Atomic: c.randomAtomic()}
+	o := check.Operation{Client: c.index, Kind: check.Commit, Begin: time.Now(), ID: ulid.ULID(c.chance.id()), Atomic: c.randomAtomic()}
 	request := writer.Request{ID: o.ID, Atomic: o.Atomic, Seen: c.seen}
 	tries := 1 + c.chance.below(4)
 	var unknown error
@@ -119,7 +120,7 @@ func (c *client) try(h *host, request writer.Request, patience time.Duration) (k
 
 // strongRead reads everything at a reader, by a read index of a writer that leads, and reports whether that worked.
 func (c *client) strongRead(h *host, patience time.Duration) bool {
-	o := Operation{Client: c.index, Kind: Strong, Begin: time.Now(), Range: everything}
+	o := check.Operation{Client: c.index, Kind: check.Strong, Begin: time.Now(), Range: everything}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	index, err := c.readIndex(ctx)
@@ -128,7 +129,7 @@ func (c *client) strongRead(h *host, patience time.Duration) bool {
 	}
 	o.Now = index.Now
 	at := index.Position
-	c.world.record(Operation{Client: c.index, Kind: Index, Begin: o.Begin, End: time.Now(), Index: at, Now: index.Now})
+	c.world.record(check.Operation{Client: c.index, Kind: check.Index, Begin: o.Begin, End: time.Now(), Index: at, Now: index.Now})
 	if c.world.breaks.Wait {
 		at = 0
 	}
@@ -160,11 +161,11 @@ func (c *client) readIndex(ctx context.Context) (writer.ReadIndex, error) {
 func (c *client) eventualRead(h *host, patience time.Duration) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	o := Operation{Client: c.index, Kind: Eventual, Begin: time.Now(), Range: everything, Now: kv.MillisOf(time.Now())}
+	o := check.Operation{Client: c.index, Kind: check.Eventual, Begin: time.Now(), Range: everything, Now: kv.MillisOf(time.Now())}
 	return c.read(ctx, h, c.seen, o)
 }
 
-func (c *client) read(ctx context.Context, h *host, at kv.Position, o Operation) bool {
+func (c *client) read(ctx context.Context, h *host, at kv.Position, o check.Operation) bool {
 	h.gate(c.chance.upTo(time.Millisecond))
 	p := h.running()
 	if p == nil || p.projection.Wait(ctx, at) != nil {
@@ -201,14 +202,14 @@ func (c *client) randomAtomic() *kv.Atomic {
 	switch what, ttl := c.chance.below(12), kv.Millis(c.chance.below(6000)); {
 	case c.index < 0: // commits always
 	case what < 5:
-		check := kv.Check{Key: k}
+		unchanged := kv.Check{Key: k}
 		if stamp, ok := c.known[k]; ok {
-			check.Versionstamp = &stamp
+			unchanged.Versionstamp = &stamp
 		}
 		if what < 2 {
 			set.ExpireAt = kv.MillisOf(time.Now()) + ttl
 		}
-		a.Checks, a.Mutations = []kv.Check{check}, append(a.Mutations, set)
+		a.Checks, a.Mutations = []kv.Check{unchanged}, append(a.Mutations, set)
 	case what < 7:
 		set.ExpireAt = kv.MillisOf(time.Now()) + ttl
 		a.Mutations = append(a.Mutations, set)

@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
+	"github.com/millpondkv/millpond/test/check"
 	"github.com/millpondkv/millpond/writer"
 	"github.com/oklog/ulid/v2"
 )
@@ -176,14 +176,14 @@ func (p *process) config() writer.Config {
 func (p *process) takeCheckpoints(ctx context.Context) {
 	c := p.host.world.chance(p.link.name + " checkpoints")
 	for p.link.rest(ctx, time.Second+c.upTo(20*time.Second)) == nil {
-		file, chain, err := checkpoint(p.projection)
+		digest, file, err := check.DigestOf(p.link.name, p.projection)
 		if err != nil || p.link.usable(ctx) != nil {
 			return
 		}
 		p.host.mu.Lock()
 		p.host.disk = file
 		p.host.mu.Unlock()
-		p.host.world.note(digestOf(p.link.name, chain, file))
+		p.host.world.note(digest)
 	}
 }
 
@@ -220,11 +220,4 @@ func (h *host) cutOff(d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.cut = time.Now().Add(d)
-}
-
-// checkpoint returns a checkpoint of the state.
-func checkpoint(p *projection.Projection) ([]byte, events.Chain, error) {
-	var file bytes.Buffer
-	chain, err := p.WriteCheckpoint(context.Background(), &file, "simulated")
-	return file.Bytes(), chain, err
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/test/check"
 )
 
 // Log is what the servers of the log keep: a message that is in it stays, in its place.
@@ -14,17 +15,11 @@ type Log struct {
 	breaks Breaks
 
 	mu       sync.Mutex
-	messages []Stored
+	messages []check.Stored
 	chain    events.Chain // of all messages
 	epoch    kv.Position  // of the last epoch record, whether it counts or not: that is what the fence compares
 	grown    chan struct{}
 	lost     bool // an acked record, by Breaks.Kept
-}
-
-// Stored is a message and when it was stored.
-type Stored struct {
-	events.Message
-	At time.Time
 }
 
 func newLog(b Breaks) *Log { return &Log{breaks: b, grown: make(chan struct{})} }
@@ -67,7 +62,7 @@ func (l *Log) intrude(kind events.Kind, copyOf int) {
 }
 
 func (l *Log) put(m events.Message, kind events.Kind) {
-	l.messages = append(l.messages, Stored{Message: m, At: time.Now()})
+	l.messages = append(l.messages, check.Stored{Message: m, At: time.Now()})
 	if kind == events.KindEpoch {
 		l.epoch = m.Position
 	}
@@ -108,7 +103,7 @@ func (l *Log) last() kv.Position {
 }
 
 // all returns every message.
-func (l *Log) all() []Stored {
+func (l *Log) all() []check.Stored {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.messages)

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/millpondkv/millpond/test/check"
 	"github.com/millpondkv/millpond/test/sim"
 )
 
@@ -57,7 +58,7 @@ func TestSeedRepeats(t *testing.T) {
 		if diff := cmp.Diff(first.Log, again.Log); diff != "" {
 			t.Errorf("seed %d: the logs differ:\n%s", seed, diff)
 		}
-		told := func(h *sim.History) (list []string) {
+		told := func(h *check.History) (list []string) {
 			for _, o := range h.Operations {
 				list = append(list, fmt.Sprint(o.Begin, o.End, o.Client, o.Kind, o.Result, o.Err, o.Index, o.Snapshot.Chain))
 			}
@@ -71,9 +72,9 @@ func TestSeedRepeats(t *testing.T) {
 }
 
 // run lets the world of a seed happen and checks it.
-func run(t *testing.T, seed uint64, b sim.Breaks) (h *sim.History, violations []string) {
+func run(t *testing.T, seed uint64, b sim.Breaks) (h *check.History, violations []string) {
 	synctest.Test(t, func(*testing.T) { h = sim.NewWorld(seed, b).Run() })
-	return h, sim.Check(h)
+	return h, check.Check(h)
 }
 
 func report(t *testing.T, seed uint64, violations []string) {
@@ -86,7 +87,7 @@ func report(t *testing.T, seed uint64, violations []string) {
 	}
 }
 
-func tally(total map[string]int, h *sim.History) {
+func tally(total map[string]int, h *check.History) {
 	for kind, n := range h.Counts {
 		total[kind] += n
 	}

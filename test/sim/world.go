@@ -1,7 +1,7 @@
 // Package sim runs writers and readers over a simulated log in virtual time, lets everything go wrong that can, and holds
 // what clients saw to what the log says.
 //
-// Everything is decided by one seed: run a [World] in a bubble of testing/synctest, then [Check] its history.
+// Everything is decided by one seed: run a [World] in a bubble of testing/synctest, then [check.Check] its history.
 package sim
 
 import (
@@ -14,6 +14,7 @@ import (
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/test/check"
 )
 
 // Breaks takes guards out, one at a time, so that tests can see that it is noticed.
@@ -56,7 +57,7 @@ type World struct {
 	mu      sync.Mutex
 	ended   bool
 	counts  map[string]int
-	history History
+	history check.History
 }
 
 // NewWorld returns the world of a seed.
@@ -119,7 +120,7 @@ func (w *World) over() bool {
 }
 
 // Run lets the world happen and returns its history. It must be called in a bubble of testing/synctest.
-func (w *World) Run() *History {
+func (w *World) Run() *check.History {
 	var machines, clients sync.WaitGroup
 	for _, h := range w.hosts {
 		machines.Go(h.run)
@@ -223,8 +224,8 @@ func (w *World) settleDown() {
 			w.violate(fmt.Sprintf("%s does not reach the end of the log: %v", p.link.name, err))
 		}
 		cancel()
-		if file, chain, err := checkpoint(p.projection); err == nil {
-			w.note(digestOf(p.link.name, chain, file))
+		if digest, _, err := check.DigestOf(p.link.name, p.projection); err == nil {
+			w.note(digest)
 		}
 	}
 }
@@ -235,13 +236,13 @@ func (w *World) violate(what string) {
 	w.history.Violations = append(w.history.Violations, what)
 }
 
-func (w *World) note(d Digest) {
+func (w *World) note(d check.Digest) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.history.Digests = append(w.history.Digests, d)
 }
 
-func (w *World) record(o Operation) {
+func (w *World) record(o check.Operation) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.history.Operations = append(w.history.Operations, o)

@@ -1,7 +1,7 @@
 // Decodes and encodes values with the V8 of the runtime that runs it, Node or Deno, for the tests of package v8.
-// It reads {decode: [hex, …], encode: [description, …], store: [description, …], evaluate: [JavaScript, …]} from stdin, all
-// of it, and writes {version, decoded, encoded, stored, evaluated}: descriptions, hex, hex and descriptions, each {error} if
-// the runtime threw one.
+// It reads {decode: [hex, …], encode: [description, …], store: [description, …], evaluate: [JavaScript, …], write:
+// [JavaScript, …]} from stdin, all of it, and writes {version, decoded, encoded, stored, evaluated, written}: descriptions,
+// hex, hex, descriptions and hex, each {error} if the runtime threw one.
 // Descriptions are those of v8test.Describe.
 import process from "node:process";
 import v8 from "node:v8";
@@ -10,7 +10,10 @@ import { Buffer } from "node:buffer";
 const deno = globalThis.Deno;
 
 function deserialize(bytes) {
-  if (deno) return deno[deno.internal].core.deserialize(bytes, { forStorage: true }); // as Deno's KV does
+  if (deno) { // as Deno's KV does
+    const { core } = deno[deno.internal];
+    return core.deserialize(bytes, { forStorage: true, deserializers: core.getCloneableDeserializers() });
+  }
   const d = new v8.Deserializer(bytes);
   d.readHeader();
   return d.readValue();
@@ -75,6 +78,7 @@ function describe(v, ids = new Map()) {
       const bytes = Buffer.from(v).toString("hex");
       return v.resizable ? ["buffer", id, bytes, v.maxByteLength] : ["buffer", id, bytes];
     }
+    case "Blob": case "File": case "DOMException": case "CryptoKey": return ["host", id, type];
     case "Error": {
       const d = ["error", id, v.name, units(v.message), units(v.stack ?? "")];
       return Object.hasOwn(v, "cause") ? [...d, describe(v.cause, ids)] : d;
@@ -165,13 +169,23 @@ function attempt(f) {
   }
 }
 
+const evaluate = (text) => (0, eval)("(" + text + "\n)");
+const written = [];
 const chunks = [];
 for await (const chunk of process.stdin) chunks.push(chunk);
 const request = JSON.parse(Buffer.concat(chunks).toString());
+for (const text of request.write) {
+  try {
+    written.push(Buffer.from(store(await evaluate(text))).toString("hex"));
+  } catch (error) {
+    written.push({ error: String(error) });
+  }
+}
 process.stdout.write(JSON.stringify({
   version: process.versions.v8,
   decoded: request.decode.map((hex) => attempt(() => describe(deserialize(Buffer.from(hex, "hex"))))),
   encoded: request.encode.map((d) => attempt(() => Buffer.from(serialize(build(d))).toString("hex"))),
   stored: request.store.map((d) => attempt(() => Buffer.from(store(build(d))).toString("hex"))),
-  evaluated: request.evaluate.map((text) => attempt(() => describe((0, eval)("(" + text + "\n)")))),
+  evaluated: request.evaluate.map((text) => attempt(() => describe(evaluate(text)))),
+  written,
 }));

@@ -20,6 +20,7 @@ type Questions struct {
 	Encode   []json.RawMessage `json:"encode"`   // descriptions
 	Store    []json.RawMessage `json:"store"`    // descriptions
 	Evaluate []string          `json:"evaluate"` // JavaScript
+	Write    []string          `json:"write"`    // JavaScript
 }
 
 // Answers are in the order of the questions. Each is {"error": …} if the engine threw one.
@@ -29,6 +30,7 @@ type Answers struct {
 	Encoded   []json.RawMessage `json:"encoded"`   // hex
 	Stored    []json.RawMessage `json:"stored"`    // hex, as Deno KV's client for the runtime writes values
 	Evaluated []json.RawMessage `json:"evaluated"` // descriptions
+	Written   []json.RawMessage `json:"written"`   // hex, as stored
 }
 
 // Node returns the node on the PATH. The test fails if there is none.
@@ -66,6 +68,7 @@ func (e Engine) Ask(t *testing.T, script string, questions Questions) Answers {
 	questions.Encode = append([]json.RawMessage{}, questions.Encode...)
 	questions.Store = append([]json.RawMessage{}, questions.Store...)
 	questions.Evaluate = append([]string{}, questions.Evaluate...)
+	questions.Write = append([]string{}, questions.Write...)
 	input, err := json.Marshal(questions)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,57 @@
+package kv
+
+import "time"
+
+// DefaultBackoff is the backoff schedule of a message that has none: six attempts (Deno ext/kv).
+var DefaultBackoff = []uint32{100, 1000, 5000, 30_000, 60_000}
+
+// Schedule returns the milliseconds before each retry.
+func (e *Enqueue) Schedule() []uint32 {
+	if e.BackoffSchedule == nil {
+		return DefaultBackoff
+	}
+	return e.BackoffSchedule
+}
+
+// Message is a message of a queue, as a listener gets it.
+type Message struct {
+	ID      string // the same for all attempts; two messages never share one
+	Payload []byte // a V8 value
+	Attempt int    // from 1
+	Receipt string // names this attempt when it is settled
+}
+
+// Verdict is what a listener says of a message that it got.
+type Verdict string
+
+const (
+	VerdictAck    Verdict = "ack"    // handled: it will not come again
+	VerdictNack   Verdict = "nack"   // failed: it comes again by its backoff schedule, or is given up
+	VerdictExtend Verdict = "extend" // still being handled: it comes to nobody else for another QueueStats.AckWait
+)
+
+// QueueStats are the numbers of a queue. They come from one server of the queue and may be moments old.
+type QueueStats struct {
+	Waiting   uint64        // due, and with no listener yet
+	Scheduled uint64        // not due yet
+	InFlight  uint64        // with a listener, or failed and waiting for the next attempt
+	Dead      uint64        // given up after the last attempt, and kept for a while
+	OldestAge time.Duration // of the oldest message that is due and not handled; 0: there is none
+}
+
+// MessageState is where a message of a queue is.
+type MessageState string
+
+const (
+	MessageDue       MessageState = "due" // waiting or in flight
+	MessageScheduled MessageState = "scheduled"
+	MessageDead      MessageState = "dead"
+)
+
+// PeekedMessage is a message as somebody sees it who does not take it.
+type PeekedMessage struct {
+	ID       string
+	Payload  []byte
+	Enqueued Millis // log time of its commit
+	Deadline Millis // 0: at once
+}

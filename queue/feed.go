@@ -1,0 +1,246 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/kv"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/oklog/ulid/v2"
+)
+
+// Source is the log that a feeder copies messages from.
+type Source interface {
+	// Read is that of events.Log.
+	Read(ctx context.Context, from kv.Position) (events.Reader, error)
+	// Verify fails with events.ErrGap or events.ErrDiverged if the log does not hold what that chain has read of it.
+	Verify(ctx context.Context, c events.Chain) error
+}
+
+// Feed copies the messages of the log into the queue, which it makes first, until ctx ends. Whatever fails is tried again,
+// a damaged log too: it may be one server's copy of it that is. Nothing is read past damage.
+//
+// Any number of processes may feed at once: the cursor is a fence, and each message gets into the queue once. It takes one
+// for the messages to be delivered.
+func (q *Queue) Feed(ctx context.Context, log Source, replicas int, memory bool) {
+	for {
+		err := q.feed(ctx, log, replicas, memory)
+		wait := retryPause
+		switch {
+		case ctx.Err() != nil:
+			return
+		case isDamage(err):
+			wait = damagePause
+			q.c.Logger.Error("the queue cannot be fed: its log is damaged; trying again", "database", q.c.Database, "error", err)
+		case errors.Is(err, errFenced):
+			q.c.Logger.Info("another process feeds the queue too", "database", q.c.Database)
+		default:
+			q.c.Logger.Warn("cannot feed the queue; trying again", "database", q.c.Database, "error", err)
+		}
+		pause(ctx, wait)
+	}
+}
+
+func isDamage(err error) bool {
+	return errors.Is(err, events.ErrCorrupt) || errors.Is(err, events.ErrGap) || errors.Is(err, events.ErrDiverged) || errors.Is(err, events.ErrNewerFormat)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// feed copies until something fails.
+func (q *Queue) feed(ctx context.Context, log Source, replicas int, memory bool) error {
+	f, err := q.begin(ctx, log, replicas, memory)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	reader, err := log.Read(ctx, f.cursor.chain.Applied+1)
+	if err != nil {
+		cancel()
+		return err
+	}
+	records := make(chan events.Sealed, readAhead)
+	failed := make(chan error, 1)
+	go func() {
+		defer close(records)
+		defer reader.Close()
+		failed <- readInto(ctx, reader, records)
+	}()
+	defer func() {
+		cancel()
+		for range records { // until the reader has ended
+		}
+	}()
+	if err := f.run(ctx, records); err != nil {
+		return err
+	}
+	return <-failed
+}
+
+// readAhead bounds the records that are decoded and wait to be copied: 16 of the largest are 14 MB.
+const readAhead = 16
+
+// readInto reads and decodes records until an error.
+func readInto(ctx context.Context, reader events.Reader, records chan<- events.Sealed) error {
+	for {
+		m, err := reader.Next(ctx)
+		if err != nil {
+			return err
+		}
+		s, err := events.Open(m)
+		if err != nil {
+			return err
+		}
+		select {
+		case records <- s:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// feeder is a feeder at work. One goroutine uses it.
+type feeder struct {
+	q      *Queue
+	cursor cursor      // with all of batch copied
+	at     uint64      // the sequence of the stream's cursor, the fence of the next step; 0: there is none yet
+	batch  []*nats.Msg // what the next step copies
+	size   int         // bytes of payloads in batch
+	saved  kv.Position // the position of the stream's cursor
+	made   kv.Millis   // when the stream was made, by the clock of log time
+}
+
+// begin makes the queue, and finds its cursor.
+func (q *Queue) begin(ctx context.Context, log Source, replicas int, memory bool) (*feeder, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	stream, err := q.c.create(ctx, replicas, memory)
+	if err != nil {
+		return nil, err
+	}
+	f := &feeder{q: q, made: q.c.Now() - millis(time.Since(stream.CachedInfo().Created))}
+	m, err := stream.GetLastMsgForSubject(ctx, cursorSubject(q.c.Database))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return f, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the queue's cursor: %w", err)
+	}
+	if f.cursor, err = decodeCursor(m.Data); err != nil {
+		return nil, err
+	}
+	f.at, f.saved = m.Sequence, f.cursor.chain.Applied
+	return f, log.Verify(ctx, f.cursor.chain)
+}
+
+// run copies records until there are no more, as many in a step as are there.
+func (f *feeder) run(ctx context.Context, records <-chan events.Sealed) error {
+	ticker := time.NewTicker(cursorEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case s, ok := <-records:
+			if !ok {
+				return nil
+			}
+			if err := f.take(ctx, s); err != nil {
+				return err
+			}
+			if len(f.batch) == 0 || len(records) > 0 {
+				continue
+			}
+		case <-ticker.C:
+			if f.saved == f.cursor.chain.Applied {
+				continue
+			}
+		}
+		if err := f.flush(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// take adds the messages of a record to the batch, and flushes it whenever it is full.
+func (f *feeder) take(ctx context.Context, s events.Sealed) error {
+	after := f.cursor.chain
+	counts, err := after.Accept(s)
+	if err != nil {
+		return err
+	}
+	if counts {
+		if err := f.copy(ctx, s.Record); err != nil {
+			return err
+		}
+	}
+	f.cursor = cursor{chain: after}
+	return nil
+}
+
+func (f *feeder) copy(ctx context.Context, r *events.Record) error {
+	now, n := f.q.c.Now(), uint32(0)
+	for i := range r.Commits {
+		c := &r.Commits[i]
+		for j := range c.Enqueues {
+			if n++; n <= f.cursor.done {
+				continue
+			}
+			f.cursor.done = n
+			m := stored{Enqueue: c.Enqueues[j], id: messageID(c.ID, j), enqueued: r.Time}
+			switch age := f.made - m.due(); {
+			case age > millis(deadKept):
+				continue // it would be dead for too long
+			case age > millis(oldHistory):
+				f.batch = append(f.batch, m.dead(f.q.c.Database))
+			default:
+				f.batch = append(f.batch, m.message(f.q.c.Database, now))
+			}
+			f.size += len(m.Payload)
+			if len(f.batch) < maxBatch && f.size < maxBatchBytes {
+				continue
+			}
+			if err := f.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func millis(d time.Duration) kv.Millis { return kv.Millis(d.Milliseconds()) }
+
+func messageID(commit ulid.ULID, index int) string {
+	return commit.String() + "." + strconv.Itoa(index)
+}
+
+var errFenced = errors.New("the queue's cursor has been moved by another feeder")
+
+// flush copies the batch and moves the cursor in one step. After an error it is not known whether that has happened, and
+// the stream's cursor tells.
+func (f *feeder) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	last := nats.NewMsg(cursorSubject(f.q.c.Database))
+	last.Data = f.cursor.encode()
+	last.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(f.at, 10))
+	last.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject) // it replaces the one before
+	ack, err := publishBatch(ctx, f.q.c.Conn, append(f.batch, last))
+	if err != nil {
+		return fmt.Errorf("copy %d messages into the queue: %w", len(f.batch), err)
+	}
+	f.at, f.saved = ack, f.cursor.chain.Applied
+	clear(f.batch)
+	f.batch, f.size = f.batch[:0], 0
+	return nil
+}

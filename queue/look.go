@@ -1,0 +1,125 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/millpondkv/millpond/kv"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Stats returns the numbers of the queue. It takes as long however many messages there are.
+func (q *Queue) Stats(ctx context.Context) (s kv.QueueStats, err error) {
+	if err := q.open(ctx); err != nil {
+		return s, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	stream, err := q.stream.Info(ctx)
+	if err != nil {
+		return s, q.unavailable("ask for the queue's state", err)
+	}
+	listen, err := q.listen.Info(ctx)
+	if err != nil {
+		return s, q.unavailable("ask for the queue's state", err)
+	}
+	buried, err := q.buried.Info(ctx)
+	if err != nil {
+		return s, q.unavailable("ask for the queue's state", err)
+	}
+	s.Waiting, s.InFlight = listen.NumPending, uint64(listen.NumAckPending)
+	s.Dead = buried.NumPending + uint64(buried.NumAckPending)
+	const cursors = 1
+	if others := s.Waiting + s.InFlight + s.Dead + cursors; stream.State.Msgs > others { // what is left
+		s.Scheduled = stream.State.Msgs - others
+	}
+	oldest, err := q.next(ctx, readySubject(q.c.Database), listen.AckFloor.Stream+1)
+	if err != nil || oldest == nil {
+		return s, err
+	}
+	s.OldestAge = max(0, time.Since(oldest.Time))
+	return s, nil
+}
+
+// next returns the first message of a subject from that sequence on; nil if there is none.
+func (q *Queue) next(ctx context.Context, subject string, from uint64) (*jetstream.RawStreamMsg, error) {
+	m, err := q.stream.GetMsg(ctx, max(from, 1), jetstream.WithGetMsgSubject(subject))
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, q.unavailable("read the queue", err)
+	}
+	return m, nil
+}
+
+// Peek returns messages that are in that state, at most so many, without taking them: the oldest, or of the scheduled ones
+// those that were enqueued first.
+func (q *Queue) Peek(ctx context.Context, state kv.MessageState, most int) ([]kv.PeekedMessage, error) {
+	subject := map[kv.MessageState]string{
+		kv.MessageDue: readySubject(q.c.Database), kv.MessageScheduled: laterSubjects(q.c.Database), kv.MessageDead: deadSubject(q.c.Database),
+	}[state]
+	if subject == "" {
+		return nil, kv.Invalidf("there is no state %.20q: a message is due, scheduled or dead", string(state))
+	}
+	if err := q.open(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	var list []kv.PeekedMessage
+	for from := uint64(1); len(list) < most; {
+		m, err := q.next(ctx, subject, from)
+		if err != nil || m == nil {
+			return list, err
+		}
+		from = m.Sequence + 1
+		content, err := parse(m.Header, m.Data)
+		if err != nil {
+			continue // a listener will take it out
+		}
+		list = append(list, kv.PeekedMessage{ID: content.id, Payload: content.Payload, Enqueued: content.enqueued, Deadline: content.Deadline})
+	}
+	return list, nil
+}
+
+// RetryDead puts all dead messages back into the queue, with all their attempts before them, and returns how many. A crash
+// meanwhile may put one back and leave it among the dead too.
+func (q *Queue) RetryDead(ctx context.Context) (n int, err error) {
+	if err := q.open(ctx); err != nil {
+		return 0, err
+	}
+	for {
+		batch, err := q.buried.FetchNoWait(maxBatch)
+		if err != nil {
+			return n, q.unavailable("take dead messages", err)
+		}
+		before := n
+		for m := range batch.Messages() {
+			if err := q.revive(ctx, m); err != nil {
+				return n, q.unavailable("put a message back", err)
+			}
+			n++
+		}
+		if n == before {
+			return n, nil
+		}
+	}
+}
+
+func (q *Queue) revive(ctx context.Context, m jetstream.Msg) error {
+	content, err := parse(m.Headers(), m.Data())
+	if err != nil {
+		return m.Term()
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	ready := nats.NewMsg(readySubject(q.c.Database))
+	ready.Header, ready.Data = content.message(q.c.Database, 0).Header, m.Data()
+	if _, err := q.c.JS.PublishMsg(ctx, ready); err != nil {
+		return err
+	}
+	return m.DoubleAck(ctx)
+}
