@@ -24,7 +24,7 @@ func (a *Archive) storeFull(ctx context.Context, source Source, line ulid.ULID) 
 	}
 	return m, a.storePart(ctx, m, func(w io.Writer) error {
 		chain, err := source.WriteCheckpoint(ctx, w)
-		m.End = placeOf(chain)
+		m.End = PlaceOf(chain)
 		return err
 	})
 }

@@ -57,14 +57,16 @@ type Place struct {
 	Time    kv.Millis   `json:"time"`
 }
 
-func placeOf(c events.Chain) Place {
+// PlaceOf returns the place of a chain.
+func PlaceOf(c events.Chain) Place {
 	return Place{Applied: c.Applied, Epoch: c.Epoch, Writer: c.Writer, Counted: c.Counted, Hash: hex.EncodeToString(c.Hash[:]), Time: c.Time}
 }
 
-// chain is the inverse of placeOf; the hash has been checked when the manifest was read.
-func (p Place) chain() events.Chain {
+// Chain is the inverse of PlaceOf. What is no hash becomes one that no record has.
+func (p Place) Chain() events.Chain {
 	c := events.Chain{Applied: p.Applied, Epoch: p.Epoch, Writer: p.Writer, Counted: p.Counted, Time: p.Time}
-	hex.Decode(c.Hash[:], []byte(p.Hash))
+	hash, _ := hex.DecodeString(p.Hash)
+	copy(c.Hash[:], hash)
 	return c
 }
 

@@ -126,7 +126,7 @@ func (a *Archive) readFull(ctx context.Context, m *Manifest) (state State, err e
 		state, database, err = a.ReadState(r)
 		return err
 	})
-	if err == nil && (database != m.DatabaseID || placeOf(state.Chain()) != m.End) {
+	if err == nil && (database != m.DatabaseID || PlaceOf(state.Chain()) != m.End) {
 		err = fmt.Errorf("%w: %s is of another database or position than its manifest says", ErrDamaged, m.base())
 	}
 	if err != nil {
@@ -218,7 +218,7 @@ func (r *replay) finish() error {
 // scanSegment calls each with every record of a segment, and the chain after it. It fails if the records do not lead from
 // the place where the manifest says that the segment starts to the one where it ends.
 func (a *Archive) scanSegment(ctx context.Context, m *Manifest, each func(s events.Sealed, after events.Chain) error) error {
-	chain := m.Start.chain()
+	chain := m.Start.Chain()
 	return a.readPart(ctx, m, func(r io.Reader) error {
 		err := readSegment(r, m.Start.Applied+1, func(message events.Message) error {
 			s, err := events.Open(message)
@@ -230,7 +230,7 @@ func (a *Archive) scanSegment(ctx context.Context, m *Manifest, each func(s even
 			}
 			return each(s, chain)
 		})
-		if err == nil && placeOf(chain) != m.End {
+		if err == nil && PlaceOf(chain) != m.End {
 			err = fmt.Errorf("%w: %s ends at another place than its manifest says", ErrDamaged, m.base())
 		}
 		return err

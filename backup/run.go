@@ -182,7 +182,7 @@ func (a *Archive) begin(ctx context.Context, source Source, c RunConfig) (*tail,
 // continueLine returns the tail of a line after it has made sure that the log goes on from there: with events.ErrGap or
 // events.ErrDiverged if not.
 func (a *Archive) continueLine(ctx context.Context, source Source, c RunConfig, line *Line) (*tail, error) {
-	end := line.End().chain()
+	end := line.End().Chain()
 	first, last, err := source.Bounds(ctx)
 	if err != nil {
 		return nil, err
@@ -349,8 +349,8 @@ func (t *tail) store(ctx context.Context) error {
 	if merge {
 		from, start = 0, t.base
 	}
-	m := &Manifest{Kind: KindSegment, ID: t.a.NewID(), Line: t.line, DatabaseID: t.source.ID(), End: placeOf(t.chain), Messages: len(t.messages) - from}
-	place := placeOf(start)
+	m := &Manifest{Kind: KindSegment, ID: t.a.NewID(), Line: t.line, DatabaseID: t.source.ID(), End: PlaceOf(t.chain), Messages: len(t.messages) - from}
+	place := PlaceOf(start)
 	m.Start = &place
 	for _, n := range t.commits[from:] {
 		m.Commits += n

@@ -107,7 +107,7 @@ func (a *Archive) verifyContents(ctx context.Context, l *Line) (found []error) {
 	for _, s := range l.Segments {
 		err := a.scanSegment(ctx, s, func(_ events.Sealed, after events.Chain) error {
 			for _, other := range places[after.Applied] {
-				if other != placeOf(after) {
+				if other != PlaceOf(after) {
 					return fmt.Errorf("%w: at position %d %s is of another history than other parts", ErrDamaged, after.Applied, l.name(s))
 				}
 			}

@@ -30,6 +30,7 @@ type Database struct {
 	opened  atomic.Bool // what follows is set, and stays
 
 	log        *natslog.Log
+	begins     events.Chain // the place after which the log begins
 	projection *projection.Projection
 	sequencer  *writer.Sequencer
 	keeper     *projection.Checkpointer // belongs to its own goroutine, and to close after that
@@ -100,8 +101,7 @@ func (d *Database) load(ctx context.Context) (err error) {
 		return err
 	}
 	p, from := d.keeper.Projection(), d.keeper.Restored()
-	if first > from+1 {
-		err := fmt.Errorf("%w: the log of %q begins at %d, and the newest checkpoint is at %d; %s", events.ErrGap, d.name, first, from, fromCopy)
+	if err := d.findBeginning(first, from); err != nil {
 		return errors.Join(err, p.Close())
 	}
 	if end-from > manyRecords {
@@ -117,6 +117,17 @@ func (d *Database) load(ctx context.Context) (err error) {
 	}
 	logger.Info("opened", "position", end, "checkpoint", from, "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
+}
+
+// findBeginning looks what is before the log, which begins at first, when there is a checkpoint at from.
+func (d *Database) findBeginning(first, from kv.Position) (err error) {
+	if first > from+1 {
+		return fmt.Errorf("%w: the log of %q begins at %d, and the newest checkpoint is at %d; %s", events.ErrGap, d.name, first, from, fromCopy)
+	}
+	if first > 1 {
+		d.begins, err = d.engine.dir.begins(d.log.ID())
+	}
+	return err
 }
 
 const (

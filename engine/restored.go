@@ -134,9 +134,21 @@ func (d *Database) State(ctx context.Context) (*projection.Projection, error) {
 const originFile = "origin"
 
 type origin struct {
-	Name   string      `json:"name"`
-	Source string      `json:"source"`
-	First  kv.Position `json:"first"`
+	Name   string       `json:"name"`
+	Source string       `json:"source"`
+	After  backup.Place `json:"after"` // the place after which the log begins: that of the state
+}
+
+// readOrigin returns the origin of a restored database from its directory. It fails with fs.ErrNotExist if there is none.
+func readOrigin(dir string) (from origin, err error) {
+	data, err := os.ReadFile(filepath.Join(dir, originFile))
+	if err == nil {
+		err = json.Unmarshal(data, &from)
+	}
+	if err != nil {
+		return from, fmt.Errorf("read the origin of a restored database: %w", err)
+	}
+	return from, nil
 }
 
 // Absent implements backup.Maker. A database that Make began to make counts as absent.
@@ -175,7 +187,7 @@ func (s *Stopped) Make(ctx context.Context, n backup.New) error {
 
 // finish goes on with a database that an earlier Make has left, if it is the same one.
 func (s *Stopped) finish(log *natslog.Log, n backup.New) error {
-	from, err := s.dir.origin(log.ID())
+	from, err := readOrigin(s.dir.restored(log.ID()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %q in %s", backup.ErrDatabaseExists, n.Name, s.dir.path)
 	}
@@ -191,16 +203,13 @@ func (s *Stopped) finish(log *natslog.Log, n backup.New) error {
 	return nil
 }
 
-// origin returns where the state of a database comes from that is being restored.
-func (d *directory) origin(id string) (from origin, err error) {
-	data, err := os.ReadFile(filepath.Join(d.restored(id), originFile))
-	if err == nil {
-		err = json.Unmarshal(data, &from)
+// begins returns the place after which the log of a restored database begins; zero if it is not known that the database is one.
+func (d *directory) begins(id string) (events.Chain, error) {
+	from, err := readOrigin(d.checkpoints(id))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return events.Chain{}, err
 	}
-	if err != nil {
-		return from, fmt.Errorf("read the origin of a restored database: %w", err)
-	}
-	return from, nil
+	return from.After.Chain(), nil
 }
 
 // stage stores the checkpoint of a database that does not exist yet, in place of those that earlier tries have left.
@@ -225,7 +234,7 @@ func (s *Stopped) stage(ctx context.Context, id string, n backup.New) error {
 	if err := readBack(s.dir.restored(id), written.Sum(nil)); err != nil {
 		return err
 	}
-	data, err := json.Marshal(origin{Name: n.Name, Source: n.Source, First: n.First})
+	data, err := json.Marshal(origin{Name: n.Name, Source: n.Source, After: backup.PlaceOf(chain)})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/internal/recovery"
 	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/kv/v8"
 )
 
 func mustStop(t *testing.T, dir string, create bool) *engine.Stopped {
@@ -288,5 +290,60 @@ func TestLogThatWasBeingMade(t *testing.T) {
 	if e, err := engine.Open(t.Context(), engine.Config{Dir: dir, Logger: slog.New(slog.DiscardHandler)}); err == nil {
 		mustClose(t, e)
 		t.Error("a log whose description is lost was taken for none")
+	}
+}
+
+// The queue of a restored database delivers what is enqueued there, and nothing from before; also if it is lost and made again when
+// there are later checkpoints than the one that was restored.
+func TestRestoredQueue(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	enqueue := func(db *engine.Database, text string) {
+		t.Helper()
+		payload, err := v8.Encode(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := db.Commit(t.Context(), &kv.Atomic{Enqueues: []kv.Enqueue{{Payload: payload}}})
+		if err != nil || !result.OK() {
+			t.Fatalf("enqueue: %+v, %v", result, err)
+		}
+	}
+	receive := func(db *engine.Database) string {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); ; {
+			got, err := db.Queue().Receive(t.Context(), 1, time.Second)
+			switch {
+			case len(got) == 1:
+				text, err := v8.Decode(got[0].Payload)
+				if err = errors.Join(err, db.Queue().Settle(t.Context(), kv.VerdictAck, []string{got[0].Receipt})); err != nil {
+					t.Fatal(err)
+				}
+				return fmt.Sprint(text)
+			case time.Now().After(deadline):
+				t.Fatalf("nothing is delivered: %v", err)
+			}
+		}
+	}
+	e := onDisk(t, dir)
+	enqueue(mustDatabase(t, e, "d"), "before")
+	mustClose(t, e)
+	if err := restoreTo(t, archived(t, dir), backup.Target{}, to); err != nil {
+		t.Fatal(err)
+	}
+	e = onDisk(t, to)
+	enqueue(mustDatabase(t, e, "d"), "after")
+	if got := receive(mustDatabase(t, e, "d")); got != "after" {
+		t.Errorf("got the message %q; want the one after", got)
+	}
+	mustClose(t, e)
+	queues, err := filepath.Glob(filepath.Join(to, "nats", "jetstream", "*", "streams", "millpond-queue_d"))
+	if err != nil || len(queues) != 1 {
+		t.Fatalf("the queue's stream: %v, %v", queues, err)
+	}
+	if err := os.RemoveAll(queues[0]); err != nil {
+		t.Fatal(err)
+	}
+	if got := receive(mustDatabase(t, onDisk(t, to), "d")); got != "after" {
+		t.Errorf("from the queue that was made again: %q; want the one after", got)
 	}
 }

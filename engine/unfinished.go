@@ -36,7 +36,7 @@ func (d *directory) beingRestored() map[string]bool {
 	streams := map[string]bool{}
 	dirs, _ := os.ReadDir(d.restored("")) // there is none but while one is restored
 	for _, dir := range dirs {
-		if from, err := d.origin(dir.Name()); err == nil {
+		if from, err := readOrigin(d.restored(dir.Name())); err == nil {
 			streams[natslog.StreamName(from.Name)] = true
 		}
 	}
