@@ -30,15 +30,16 @@ var arrows = map[string][]string{
 	"kvconnect":          {"kvconnect/datapath", "kv", "kv/v8"},
 	"kvconnect/datapath": {},
 	"queue":              {"events", "kv", "kv/v8"},
-	"backup":             {"events", "kv", "kv/v8"},
+	"backup":             {"events", "kv", "kv/v8", "internal/syncfile"},
 
 	// Above the line of what a server is made of: what puts it together.
-	"engine":           append([]string{"internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
-	"service":          append([]string{"service/wire", "internal/batch", "internal/fault", "internal/measure", "internal/near"}, servers...),
-	"service/wire":     {"kv", "internal/codec"}, // clients use it too
-	"internal/serve":   append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/syncfile"}, servers...),
-	"internal/cluster": append([]string{"service", "internal/front", "internal/config", "internal/fault"}, servers...),
-	"internal/front":   {"kvconnect"},
+	"engine":            append([]string{"internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
+	"service":           append([]string{"service/wire", "internal/batch", "internal/fault", "internal/measure", "internal/near"}, servers...),
+	"service/wire":      {"kv", "internal/codec"}, // clients use it too
+	"internal/serve":    append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/recovery", "internal/syncfile"}, servers...),
+	"internal/cluster":  append([]string{"service", "internal/front", "internal/config", "internal/fault"}, servers...),
+	"internal/front":    {"kvconnect"},
+	"internal/recovery": append([]string{"engine"}, servers...), // what backup needs, made of what servers are made of
 
 	"client":            {"kv", "kv/v8", "kvconnect/datapath", "service/wire", "internal/batch"}, // no server code
 	"client/clienttest": {"client", "client/embedded"},                                           // for tests: it brings the engine with it
@@ -64,7 +65,7 @@ var arrows = map[string][]string{
 }
 
 // servers are the packages that a server is made of.
-var servers = []string{"writer", "projection", "events/...", "kvconnect/...", "queue", "backup", "kv", "kv/v8"}
+var servers = []string{"writer", "projection", "events/...", "kvconnect/...", "queue", "backup/...", "kv", "kv/v8"}
 
 // serverModules names the modules that a client program must not be made to link.
 var serverModules = []string{"github.com/nats-io/nats-server/", "github.com/tidwall/buntdb"}

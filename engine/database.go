@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
@@ -29,6 +30,7 @@ type Database struct {
 	opened  atomic.Bool // what follows is set, and stays
 
 	log        *natslog.Log
+	begins     events.Chain // the place after which the log begins
 	projection *projection.Projection
 	sequencer  *writer.Sequencer
 	keeper     *projection.Checkpointer // belongs to its own goroutine, and to close after that
@@ -91,7 +93,7 @@ func (d *Database) openLog(ctx context.Context, create bool) (*natslog.Log, erro
 func (d *Database) load(ctx context.Context) (err error) {
 	logger := d.engine.config.Logger.With("database", d.name)
 	began := time.Now()
-	_, end, err := d.log.Bounds(ctx)
+	first, end, err := d.log.Bounds(ctx)
 	if err != nil {
 		return err
 	}
@@ -99,6 +101,9 @@ func (d *Database) load(ctx context.Context) (err error) {
 		return err
 	}
 	p, from := d.keeper.Projection(), d.keeper.Restored()
+	if err := d.findBeginning(first, from); err != nil {
+		return errors.Join(err, p.Close())
+	}
 	if end-from > manyRecords {
 		logger.Info("replaying the log", "from", from, "to", end)
 	}
@@ -114,6 +119,17 @@ func (d *Database) load(ctx context.Context) (err error) {
 	return nil
 }
 
+// findBeginning looks what is before the log, which begins at first, when there is a checkpoint at from.
+func (d *Database) findBeginning(first, from kv.Position) (err error) {
+	if first > from+1 {
+		return fmt.Errorf("%w: the log of %q begins at %d, and the newest checkpoint is at %d; %s", events.ErrGap, d.name, first, from, fromCopy)
+	}
+	if first > 1 {
+		d.begins, err = d.engine.dir.begins(d.log.ID())
+	}
+	return err
+}
+
 const (
 	manyRecords    = 100_000 // to replay: worth a line in the log, since it takes time
 	clockTolerance = 10_000  // milliseconds that the clock may be behind log time before it is worth a warning
@@ -125,7 +141,10 @@ func (d *Database) restore(ctx context.Context, logger *slog.Logger) (*projectio
 	dir := d.engine.checkpointDir(d.log.ID())
 	var store *projection.Store
 	if !d.engine.config.Memory {
-		var err error
+		err := d.engine.dir.adopt(d.log.ID()) // a restore that was interrupted
+		if err != nil {
+			return nil, err
+		}
 		if store, err = projection.OpenStore(dir, d.log.ID()); err != nil {
 			return nil, err
 		}
@@ -187,6 +206,9 @@ func (d *Database) close(ctx context.Context) error {
 	d.engine.metrics.projections.Forget(d.name)
 	return errors.Join(err, d.projection.Close())
 }
+
+// Name returns the database's name.
+func (d *Database) Name() string { return d.name }
 
 // ID returns the database's UUID, lowercase and with hyphens.
 func (d *Database) ID() string { return d.log.ID() }

@@ -18,6 +18,7 @@ import (
 //	lock         locked by the process that uses it
 //	nats/        the logs: JetStream's files
 //	checkpoints/ a directory for each database, by its UUID
+//	restored/    the same of a database that is being restored, until its log is there
 const (
 	formatFile   = "millpond"
 	formatPrefix = "millpond data "

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -91,6 +90,9 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 }
 
 func (e *Engine) start(ctx context.Context) (err error) {
+	if err := e.dir.clearUnfinishedLogs(); err != nil {
+		return err
+	}
 	if e.nats, err = natsserver.Start(e.dir.nats(), e.config.Logger); err != nil {
 		return err
 	}
@@ -230,6 +232,9 @@ func (e *Engine) place(name string) *Database {
 	return d
 }
 
+// Databases returns the databases that are open.
+func (e *Engine) Databases() []*Database { return e.all() }
+
 // all returns the databases that are open.
 func (e *Engine) all() (list []*Database) {
 	e.mu.RLock()
@@ -298,7 +303,7 @@ func (c *clock) now() kv.Millis {
 	}
 }
 
-func (e *Engine) checkpointDir(id string) string { return filepath.Join(e.dir.path, "checkpoints", id) }
+func (e *Engine) checkpointDir(id string) string { return e.dir.checkpoints(id) }
 
 // Dir returns the data directory, or the temporary one of an engine in memory.
 func (e *Engine) Dir() string { return e.dir.path }

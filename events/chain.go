@@ -59,3 +59,10 @@ func (c *Chain) Accept(s Sealed) (counts bool, err error) {
 	c.Applied = s.Position
 	return counts, nil
 }
+
+// BeginAfter returns the chain at the start of a new log that continues the history of this one, as a restored database's
+// does, and whose first record stands after last: no position of the two logs is the same. Nobody reigns there yet.
+func (c Chain) BeginAfter(last kv.Position) Chain {
+	c.Applied, c.Writer = last, ulid.ULID{}
+	return c
+}

@@ -54,6 +54,16 @@ func Restore(store *Store, every int64, o Options, logger *slog.Logger) (*Checkp
 // Projection returns the projection, which the caller closes.
 func (c *Checkpointer) Projection() *Projection { return c.projection }
 
+// Load returns another projection of the newest checkpoint that is whole; without one it is empty. It may be called from any
+// goroutine, at any time.
+func (c *Checkpointer) Load(o Options) (*Projection, error) {
+	if c.store == nil {
+		return New(o), nil
+	}
+	p, _, err := c.store.Load(o)
+	return p, err
+}
+
 // Restored returns the position of the checkpoint that was loaded; 0 if there was none.
 func (c *Checkpointer) Restored() kv.Position { return c.restored.Applied }
 

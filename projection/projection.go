@@ -150,6 +150,16 @@ func (p *Projection) applyAtOnce(records []events.Sealed) error {
 	return refused
 }
 
+// BeginAfter moves an unbroken projection on to a position after which another log begins: see events.Chain. Nothing may be
+// applied meanwhile.
+func (p *Projection) BeginAfter(last kv.Position) {
+	p.entries.Update(func(*buntdb.Tx) error {
+		p.chain = p.chain.BeginAfter(last)
+		return nil
+	})
+	p.applied.advance(last)
+}
+
 func (p *Projection) brokenErr() error {
 	if err := p.broken.Load(); err != nil {
 		return *err

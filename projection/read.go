@@ -91,6 +91,18 @@ func (v View) Stats() (entries int, bytes int64) {
 	return entries, v.p.size
 }
 
+// CountExpired returns how many of the entries have expired by now.
+func (v View) CountExpired(now kv.Millis) (n int) {
+	v.p.expiries.Scan(func(e expiry) bool {
+		if e.at > now {
+			return false
+		}
+		n++
+		return true
+	})
+	return n
+}
+
 // NextExpiry returns when the next entry expires; 0 if none will.
 func (v View) NextExpiry() kv.Millis {
 	first, _ := v.p.expiries.Min()

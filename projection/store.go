@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,11 +46,16 @@ func OpenStore(dir, database string) (*Store, error) {
 // Save writes a checkpoint of p's current state, synced to disk, and deletes all but the last ones. A crash on the way
 // leaves a file that OpenStore clears, and the checkpoints that were there.
 func (s *Store) Save(ctx context.Context, p *Projection) (events.Chain, error) {
+	return s.Put(ctx, p.WriteCheckpoint)
+}
+
+// Put is Save of a checkpoint that write writes, for the database with the UUID that it is given.
+func (s *Store) Put(ctx context.Context, write func(ctx context.Context, w io.Writer, database string) (events.Chain, error)) (events.Chain, error) {
 	file, err := os.CreateTemp(s.dir, checkpointPattern+unfinishedSuffix)
 	if err != nil {
 		return events.Chain{}, fmt.Errorf("create a checkpoint: %w", err)
 	}
-	chain, err := p.WriteCheckpoint(ctx, file, s.database)
+	chain, err := write(ctx, file, s.database)
 	fault.Point("checkpoint")
 	if err == nil {
 		err = file.Sync()

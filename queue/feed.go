@@ -130,7 +130,7 @@ func (q *Queue) begin(ctx context.Context, log Source, replicas int, memory bool
 	if err != nil {
 		return nil, err
 	}
-	f := &feeder{q: q, made: q.c.Now() - millis(time.Since(stream.CachedInfo().Created))}
+	f := &feeder{q: q, cursor: cursor{chain: q.c.Begins}, saved: q.c.Begins.Applied, made: q.c.Now() - millis(time.Since(stream.CachedInfo().Created))}
 	m, err := stream.GetLastMsgForSubject(ctx, cursorSubject(q.c.Database))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return f, nil

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,6 +24,9 @@ type Config struct {
 	JS       jetstream.JetStream
 	Database string // its name
 	ID       string // its UUID
+
+	// Begins is the place after which the log begins, for Feed: that of the state which a restored database began with.
+	Begins events.Chain
 
 	// Commit decides an atomic of the database. It is for the keys of messages that are given up, so a queue that nobody
 	// listens to here needs none.
@@ -125,10 +129,14 @@ func (c *Config) consumerConfigs() []jetstream.ConsumerConfig {
 // maxWaiting is how many listeners may wait for a message at once; JetStream's own bound is 512.
 const maxWaiting = 10_000
 
-// create makes the queue unless it is there.
+// create makes the queue unless it is there. What it has begun to make it waits for, also when ctx has ended: a server that is
+// stopped while it makes a stream leaves goroutines behind, which matters to those who have it in their process.
 func (c *Config) create(ctx context.Context, replicas int, memory bool) (jetstream.Stream, error) {
 	stream, err := c.JS.Stream(ctx, streamName(c.Database))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+		defer cancel()
 		stream, err = c.JS.CreateStream(ctx, c.streamConfig(replicas, memory))
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody else was faster
 			stream, err = c.JS.Stream(ctx, streamName(c.Database))

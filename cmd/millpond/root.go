@@ -47,6 +47,7 @@ Data goes to stdout, everything else to stderr. Exit codes:
 	root.AddCommand(newServeCommand(), newGetCommand(), newSetCommand(), newDelCommand(), newListCommand(), newWatchCommand(),
 		newQueueCommand(), newStatusCommand(), newVerifyCommand())
 	root.AddCommand(newExportCommand(), newImportCommand(), newContextCommand(), newManCommand(), newDumpLogCommand(), newDBCommand())
+	root.AddCommand(newBackupCommand(), newRestoreCommand(), newBranchCommand())
 	return root
 }
 

@@ -18,6 +18,10 @@ import (
 type Config struct {
 	Replicas int  // default 1
 	Memory   bool // keep the stream in memory: lost with the server
+
+	// Of a database that begins with a state that it got elsewhere:
+	ID    string      // its UUID; default a new one
+	First kv.Position // the first position of the log; default 1
 }
 
 // What a stream says of its database in its metadata.
@@ -29,6 +33,9 @@ const (
 func streamName(database string) string     { return "millpond_" + database }
 func commitsSubject(database string) string { return "millpond." + database + ".log.commits" }
 func epochSubject(database string) string   { return "millpond." + database + ".log.epoch" }
+
+// StreamName returns the name of the stream that has a database's log.
+func StreamName(database string) string { return streamName(database) }
 
 func subjects(database string) []string {
 	return []string{commitsSubject(database), epochSubject(database)}
@@ -85,6 +92,10 @@ func streamConfig(database string, c Config) jetstream.StreamConfig {
 	if c.Memory {
 		storage = jetstream.MemoryStorage
 	}
+	id := c.ID
+	if id == "" {
+		id = uuid.NewString()
+	}
 	return jetstream.StreamConfig{
 		Name:        streamName(database),
 		Description: "The log of the Millpond database " + database,
@@ -94,7 +105,8 @@ func streamConfig(database string, c Config) jetstream.StreamConfig {
 		Discard:     jetstream.DiscardNew,
 		DenyDelete:  true,
 		AllowDirect: true,
-		Metadata:    map[string]string{metadataDatabase: database, metadataID: uuid.NewString()},
+		Metadata:    map[string]string{metadataDatabase: database, metadataID: id},
+		FirstSeq:    uint64(c.First),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/internal/config"
+	"github.com/millpondkv/millpond/internal/recovery"
 )
 
 // Config is the settings of `millpond serve`.
@@ -22,4 +23,6 @@ type Config struct {
 	DebugAddr       string        `config:"debug-addr" help:"serve pprof on this address; keep it on loopback"`
 	LogFormat       string        `config:"log-format" default:"auto" help:"auto, text or json; auto is for people on a terminal and text elsewhere"`
 	LogLevel        string        `config:"log-level" default:"info" help:"debug, info, warn or error"`
+	BackupTo        string        `config:"backup-to" help:"keep archives of all databases in this location, a directory or s3://BUCKET/PREFIX, a few seconds behind; see millpond backup --help"`
+	recovery.Store
 }

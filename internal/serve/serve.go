@@ -22,6 +22,10 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 	if err := front.CheckToken(c.AccessToken); err != nil {
 		return err
 	}
+	archives, err := newArchives(c, log)
+	if err != nil {
+		return err
+	}
 	web, err := front.Start(c.Addr, "--addr", log)
 	if err != nil {
 		return err
@@ -61,6 +65,7 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 	if err != nil {
 		return errors.Join(err, e.Close(ctx))
 	}
+	stopArchives := archives.start(e)
 	web.Open(func() ([]string, error) { return nil, e.Ready() }, connect)
 	welcome(out, c, web.Addr(), token)
 	log.Info("ready", "addr", web.Addr().String())
@@ -74,6 +79,7 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 		c.DrainDelay, c.DrainTimeout, closing = 0, min(c.DrainTimeout, brokenTimeout), brokenTimeout
 	}
 	web.Drain(c.DrainDelay, c.DrainTimeout)
+	stopArchives()
 	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
 	if err := errors.Join(err, e.Close(ctx)); err != nil {

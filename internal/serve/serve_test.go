@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/client"
+	"github.com/millpondkv/millpond/internal/recovery"
 	"github.com/millpondkv/millpond/internal/serve"
 	"github.com/millpondkv/millpond/kv"
 )
@@ -162,6 +163,8 @@ func TestRefused(t *testing.T) {
 		"address in use":    {serve.Config{Memory: true, Addr: taken}, "choose another with --addr"},
 		"no port":           {serve.Config{Memory: true, Addr: "4512"}, "is like 127.0.0.1:4512"},
 		"debug in use":      {serve.Config{Memory: true, DebugAddr: taken}, "choose another with --debug-addr"},
+		"no such location":  {serve.Config{Memory: true, BackupTo: "ftp://host/dir"}, "neither a directory nor s3://BUCKET/PREFIX"},
+		"no such recipient": {serve.Config{Memory: true, BackupTo: "dir", Store: recovery.Store{EncryptTo: []string{"me"}}}, "--encrypt-to"},
 		"directory in use":  {serve.Config{Data: used}, "in use by another millpond process"},
 		"foreign directory": {serve.Config{Data: foreign}, "choose another directory"},
 	} {

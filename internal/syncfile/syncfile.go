@@ -29,7 +29,12 @@ func Publish(aside, name string) error {
 	if err := os.Rename(aside, name); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(name))
+	return SyncDir(filepath.Dir(name))
+}
+
+// SyncDir returns when the names in a directory are on disk as they are now.
+func SyncDir(name string) error {
+	dir, err := os.Open(name)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,107 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/kv"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Cluster is a database of a cluster as a source. It connects again when its connection was given up.
+type Cluster struct {
+	dial     func() (*nats.Conn, error)
+	database string
+	id       string
+
+	mu   sync.Mutex // guards what follows
+	conn *nats.Conn
+	log  *natslog.Log
+}
+
+// OpenCluster connects. It fails with kv.ErrNoDatabase. The source must be closed.
+func OpenCluster(ctx context.Context, dial func() (*nats.Conn, error), database string) (*Cluster, error) {
+	c := &Cluster{dial: dial, database: database}
+	log, err := c.open(ctx)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	c.id = log.ID()
+	return c, nil
+}
+
+// open returns the log, after it has connected if need be.
+func (c *Cluster) open(ctx context.Context) (*natslog.Log, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.log != nil && !c.conn.IsClosed() {
+		return c.log, nil
+	}
+	conn, err := c.dial()
+	if err != nil {
+		return nil, err
+	}
+	log, err := openLog(ctx, conn, c.database)
+	if err == nil && c.id != "" && log.ID() != c.id {
+		err = fmt.Errorf("the database %q was made anew: its id is %s now and was %s; start again", c.database, log.ID(), c.id)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	c.conn, c.log = conn, log
+	return log, nil
+}
+
+func openLog(ctx context.Context, conn *nats.Conn, database string) (*natslog.Log, error) {
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return nil, fmt.Errorf("use JetStream: %w", err)
+	}
+	return natslog.Open(ctx, js, database)
+}
+
+// ID implements backup.Source.
+func (c *Cluster) ID() string { return c.id }
+
+// Bounds implements backup.Source.
+func (c *Cluster) Bounds(ctx context.Context) (first, last kv.Position, err error) {
+	log, err := c.open(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	return log.Bounds(ctx)
+}
+
+// Read implements backup.Source.
+func (c *Cluster) Read(ctx context.Context, from kv.Position) (events.Reader, error) {
+	log, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return log.Read(ctx, from)
+}
+
+// WriteCheckpoint implements backup.Source.
+func (c *Cluster) WriteCheckpoint(ctx context.Context, w io.Writer) (events.Chain, error) {
+	log, err := c.open(ctx)
+	if err != nil {
+		return events.Chain{}, err
+	}
+	return logSource{log}.WriteCheckpoint(ctx, w)
+}
+
+// Close ends the connection.
+func (c *Cluster) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn != nil {
+		c.conn.Close()
+	}
+}
