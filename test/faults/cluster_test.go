@@ -291,7 +291,7 @@ func (c *cluster) leading() *process {
 	for _, s := range all {
 		for _, d := range s.Databases {
 			if i := slices.IndexFunc(c.writers, func(p *process) bool {
-				return p.running() && strings.HasSuffix(s.Process, fmt.Sprint(" ", p.cmd.Process.Pid))
+				return p.running() && strings.Contains(s.Process, fmt.Sprint(" ", p.cmd.Process.Pid, "-"))
 			}); i >= 0 && d.Leading && d.Name == kvDefault {
 				return c.writers[i]
 			}
