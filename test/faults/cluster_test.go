@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/service"
 	"github.com/millpondkv/millpond/test/check"
 	"github.com/nats-io/nats.go"
@@ -243,7 +245,8 @@ func (c *cluster) record(o check.Operation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tally.operation(o)
-	if isUnexpected(o.Err) {
+	damaged := c.options.deletable && errors.Is(o.Err, kv.ErrWritesDisabled) // it is, on purpose
+	if isUnexpected(o.Err) && !damaged {
 		c.violations = append(c.violations, fmt.Sprintf("client %d: %v: %v", o.Client, o.Kind, o.Err))
 	}
 	if o.Kind == check.Commit || o.Err == nil {
