@@ -29,6 +29,7 @@ type options struct {
 	unsynced bool     // NATS servers sync now and then only, as they do by themselves
 	guards   []string // that are out in writers and readers
 	noBank   bool     // no Deno program
+	archived bool     // a process keeps an archive, which is held to the log in the end
 
 	// The test makes the stream itself, without its protection from deletes.
 	deletable bool
@@ -42,7 +43,8 @@ type cluster struct {
 	checkpoints            bool // writers and readers keep some
 	chance                 *rand.Rand
 	nats, writers, readers []*process
-	disks                  []*disk // of the NATS servers, if they have own ones
+	archive                *process // nil: there is none
+	disks                  []*disk  // of the NATS servers, if they have own ones
 	admin                  *nats.Conn
 	clients                []*client
 	prover                 *client
@@ -101,6 +103,9 @@ func startCluster(t *testing.T, seed uint64, tally *tally, o options) *cluster {
 		c.connect(all)
 	}
 	c.meetClients(seed)
+	if o.archived {
+		c.startArchive(all)
+	}
 	if !o.noBank {
 		for _, r := range c.readers {
 			c.banks = append(c.banks, openBank(t, r, dir))

@@ -27,6 +27,7 @@ func endureAll(t *testing.T, o options, texts ...string) {
 		}
 		c.endure(scenarios[i].name, scenarios[i].run)
 	}
+	c.judgeArchive()
 }
 
 // Wherever the leading writer, a reader or a standby is hit, nothing is lost, nothing is there twice, and another goes on.
@@ -37,12 +38,12 @@ func TestPoints(t *testing.T) {
 
 // A writer that wakes up when another has led for a while does no harm; nor does one that never knew that it led.
 func TestZombies(t *testing.T) {
-	endureAll(t, options{}, "wakes up", "takes over is killed", "earlier epoch", "restarts")
+	endureAll(t, options{archived: true}, "wakes up", "takes over is killed", "earlier epoch", "restarts")
 }
 
 // NATS servers may be lost, one or all, and every other process with them.
 func TestLostServers(t *testing.T) {
-	endureAll(t, options{}, "the stream's leader is killed", "all NATS servers are killed", "every process is killed")
+	endureAll(t, options{archived: true}, "the archive's process is killed", "the stream's leader is killed", "all NATS servers are killed", "every process is killed")
 }
 
 func TestPartitions(t *testing.T) {
@@ -65,13 +66,14 @@ func TestRandom(t *testing.T) {
 	for round := uint64(0); time.Since(began) < *lasts; round++ {
 		ok := t.Run(fmt.Sprint(round), func(t *testing.T) {
 			choice := rand.New(rand.NewPCG(seed, round))
-			c := startCluster(t, seed+round, tally, options{disks: diskSize})
+			c := startCluster(t, seed+round, tally, options{disks: diskSize, archived: true})
 			for range scenariosEach {
 				if time.Since(began) < *lasts {
 					s := scenarios[choice.IntN(len(scenarios))]
 					c.endure(s.name, s.run)
 				}
 			}
+			c.judgeArchive()
 		})
 		if !ok {
 			return

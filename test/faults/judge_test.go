@@ -148,6 +148,9 @@ func (c *cluster) soundProcesses() {
 			c.violate("%s has ended by itself: %s", p.name, p.tail())
 		}
 	}
+	if c.archive != nil && !c.archive.running() {
+		c.violate("the archive's process has ended by itself: %s", c.archive.tail())
+	}
 	for _, p := range append(c.others(c.writers, nil), c.readers...) {
 		for _, trouble := range []string{"DATA RACE", "panic: ", "fatal error: "} {
 			if p.says(trouble) {
@@ -198,7 +201,11 @@ func moneyIn(o check.Operation) (total float64) {
 	if o.Kind != check.Strong {
 		return 0
 	}
-	for _, e := range o.Snapshot.Entries[0] {
+	return moneyOf(o.Snapshot.Entries[0])
+}
+
+func moneyOf(entries []kv.Entry) (total float64) {
+	for _, e := range entries {
 		if strings.HasPrefix(string(e.Key), string(key("account"))) {
 			total += credit(e)
 		}

@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -101,10 +100,10 @@ func runInside() (code int, ran bool) {
 // build builds the programs of a cluster, Millpond's with the points where they can be hit.
 func build(dir string) error {
 	for name, pkg := range map[string]string{
-		"kvwriter": "../../cmd/kvwriter", "kvreader": "../../cmd/kvreader", "nats-server": "github.com/nats-io/nats-server/v2",
+		"kvwriter": "../../cmd/kvwriter", "kvreader": "../../cmd/kvreader", "millpond": "../../cmd/millpond", "nats-server": "github.com/nats-io/nats-server/v2",
 	} {
 		args := []string{"build", "-tags", "faults", "-o", filepath.Join(dir, name)}
-		if raceFlag != "" && strings.HasPrefix(name, "kv") {
+		if raceFlag != "" && name != "nats-server" {
 			args = append(args, raceFlag)
 		}
 		if out, err := exec.Command("go", append(args, pkg)...).CombinedOutput(); err != nil {
