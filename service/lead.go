@@ -31,8 +31,7 @@ type Reign struct {
 	Chain    func() events.Chain // of its projection
 	Now      func() kv.Millis
 	Process  string
-	Lease    time.Duration // of the leader
-	Refused  func()        // called for each message that is refused; may be nil
+	Refused  func() // called for each message that is refused; may be nil
 	Logger   *slog.Logger
 }
 
@@ -70,7 +69,7 @@ func (s *reigning) beat(ctx context.Context) {
 		if s.Leader.Leading() {
 			chain := s.Chain()
 			h := wire.Heartbeat{
-				Writer: s.Writer, Epoch: chain.Epoch, Position: chain.Applied, Process: s.Process, Server: s.conn.ConnectedServerName(), Lease: s.Lease,
+				Writer: s.Writer, Epoch: chain.Epoch, Position: chain.Applied, Process: s.Process, Server: s.conn.ConnectedServerName(),
 			}
 			if err := s.conn.Publish(wire.HeartbeatSubject(s.Database), h.Encode()); err != nil {
 				s.Logger.Debug("could not send a heartbeat", "error", err)

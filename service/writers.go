@@ -218,7 +218,7 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 	heartbeats := make(chan writer.Heartbeat, 1)
 	stop, err := Heartbeats(w.conn, name, logger, func(h wire.Heartbeat) {
 		select {
-		case heartbeats <- writer.Heartbeat{Writer: h.Writer, Epoch: h.Epoch, Lease: h.Lease}:
+		case heartbeats <- writer.Heartbeat{Writer: h.Writer, Epoch: h.Epoch}:
 		default: // nobody stands by now, or will look at the one that is there
 		}
 	})
@@ -249,7 +249,7 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 		defer w.leads(s, -1)
 		defer w.feedQueue(reign, log)()
 		err := Reign{
-			Database: name, Writer: q.Writer(), Leader: q, Chain: p.Chain, Now: w.config.Now, Process: w.config.Process, Lease: w.config.Lease,
+			Database: name, Writer: q.Writer(), Leader: q, Chain: p.Chain, Now: w.config.Now, Process: w.config.Process,
 			Refused: w.metrics.refused.WithLabelValues(name).Inc, Logger: logger,
 		}.Serve(reign, w.conn)
 		if err != nil { // the connection is closed: the process ends
