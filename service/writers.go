@@ -243,6 +243,9 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 		},
 		Silence: w.config.Lease + w.config.Lease/4, Heartbeats: heartbeats, Yield: s.yield, Handicap: w.handicap,
 	})
+	for _, reason := range []string{malformed, staleEpoch} {
+		w.metrics.refused.WithLabelValues(name, reason)
+	}
 	return standby.Run(ctx, func(reign context.Context, q *writer.Sequencer) {
 		w.metrics.takeovers.WithLabelValues(name).Inc()
 		w.leads(s, 1)
@@ -250,7 +253,8 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 		defer w.feedQueue(reign, log)()
 		err := Reign{
 			Database: name, Writer: q.Writer(), Leader: q, Chain: p.Chain, Now: w.config.Now, Process: w.config.Process,
-			Refused: w.metrics.refused.WithLabelValues(name).Inc, Logger: logger,
+			Former: standby.Former(), Logger: logger,
+			Refused: func(reason string) { w.metrics.refused.WithLabelValues(name, reason).Inc() },
 		}.Serve(reign, w.conn)
 		if err != nil { // the connection is closed: the process ends
 			logger.Error("cannot lead", "error", err)

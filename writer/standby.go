@@ -3,6 +3,7 @@ package writer
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,7 +45,8 @@ type StandbyConfig struct {
 // lease after it has seen the last record, and then begins its epoch at exactly that place.
 type Standby struct {
 	c       StandbyConfig
-	yielded bool // its last reign has ended because it was asked to yield; belongs to the goroutine of Run
+	former  []ulid.ULID // who has led, as far as it has seen, the last one last; belongs to the goroutine of Run, but while serve runs
+	yielded bool        // its last reign has ended because it was asked to yield; belongs to the goroutine of Run
 }
 
 // NewStandby returns a standby, which does nothing until Run.
@@ -74,6 +76,20 @@ func (s *Standby) Run(ctx context.Context, serve func(context.Context, *Sequence
 	}
 }
 
+// mostFormer bounds the former leaders that are remembered: requests go to the last one, or to whom a slow reader takes for it.
+const mostFormer = 8
+
+// Former returns those who led before; serve may ask. The epochs of all of them have ended before its own has begun.
+func (s *Standby) Former() []ulid.ULID { return slices.Clone(s.former) }
+
+// led notes who has led.
+func (s *Standby) led(w ulid.ULID) {
+	if w.IsZero() || slices.Contains(s.former, w) {
+		return
+	}
+	s.former = append(s.former[max(0, len(s.former)+1-mostFormer):], w)
+}
+
 // reign leads after the given record, the last one that counts.
 func (s *Standby) reign(ctx context.Context, from kv.Position, serve func(context.Context, *Sequencer)) error {
 	c := s.c.Config
@@ -101,6 +117,7 @@ func (s *Standby) reign(ctx context.Context, from kv.Position, serve func(contex
 	err := q.Run(reign)
 	end()
 	serving.Wait()
+	s.led(q.Writer())
 	return err
 }
 
@@ -168,6 +185,7 @@ func (s *Standby) watch(ctx context.Context, ended <-chan error) (at events.Chai
 			if chain.Epoch != at.Epoch && chain.Lease > s.c.Lease {
 				s.c.Logger.Warn("the leader has a longer lease, which is waited out; give all writers the same one", "leader", chain.Lease, "here", s.c.Lease)
 			}
+			s.led(chain.Writer)
 			at = chain
 			if now.Sub(alive) >= s.wait(chain) {
 				return at, nil

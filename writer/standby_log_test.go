@@ -171,3 +171,21 @@ func TestYieldedOnce(t *testing.T) {
 		}
 	})
 }
+
+// A log that does not say the lease, as none did at first, is waited for as if it said what was the default.
+func TestUnsaidLeaseIsWaitedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		letBuntDBEnd(t)
+		log := &events.MemoryLog{}
+		_, data := events.Seal(1, &events.Record{Kind: events.KindEpoch, Writer: newID(), Time: 1})
+		if _, err := log.Append(t.Context(), events.Append{Kind: events.KindEpoch, Data: data}); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		leads, _ := standBy(t, log, func(c *writer.StandbyConfig) { c.Lease, c.Silence = testLease/10, testLease/5 })
+		<-leads
+		if waited := time.Since(began); waited < 2*time.Second {
+			t.Errorf("it leads after %v; the default lease is 2s", waited)
+		}
+	})
+}
