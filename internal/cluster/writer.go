@@ -52,10 +52,11 @@ func (c *WriterConfig) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer link.Close()
-	web.Await(link.amiss)
-	check := &startCheck{NATS: c.NATS, Safety: c.Safety, only: c.Databases, log: log}
+	check := newStartCheck(c.NATS, c.Safety, log, web.Registry)
+	check.leads, check.only = true, c.Databases
+	web.Await(check.amiss(link))
 	if err := check.await(ctx, link); err != nil {
-		return err
+		return stopped(ctx, log, err)
 	}
 	go check.repeat(ctx, link)
 	clock := new(clock)
@@ -65,7 +66,7 @@ func (c *WriterConfig) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	web.Open(link.ready(writers.Ready), nil)
+	web.Open(check.ready(link, writers.Ready), nil)
 	log.Info("standing by", "addr", web.Addr().String())
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
