@@ -55,16 +55,17 @@ type Place struct {
 	Counted kv.Position `json:"counted"`
 	Hash    string      `json:"hash"`
 	Time    kv.Millis   `json:"time"`
+	Lease   int64       `json:"lease,omitempty"` // milliseconds
 }
 
 // PlaceOf returns the place of a chain.
 func PlaceOf(c events.Chain) Place {
-	return Place{Applied: c.Applied, Epoch: c.Epoch, Writer: c.Writer, Counted: c.Counted, Hash: hex.EncodeToString(c.Hash[:]), Time: c.Time}
+	return Place{Applied: c.Applied, Epoch: c.Epoch, Writer: c.Writer, Counted: c.Counted, Hash: hex.EncodeToString(c.Hash[:]), Time: c.Time, Lease: c.Lease.Milliseconds()}
 }
 
 // Chain is the inverse of PlaceOf. What is no hash becomes one that no record has.
 func (p Place) Chain() events.Chain {
-	c := events.Chain{Applied: p.Applied, Epoch: p.Epoch, Writer: p.Writer, Counted: p.Counted, Time: p.Time}
+	c := events.Chain{Applied: p.Applied, Epoch: p.Epoch, Writer: p.Writer, Counted: p.Counted, Time: p.Time, Lease: time.Duration(p.Lease) * time.Millisecond}
 	hash, _ := hex.DecodeString(p.Hash)
 	copy(c.Hash[:], hash)
 	return c

@@ -75,7 +75,12 @@ var quiet = slog.New(slog.DiscardHandler)
 // writer runs a writer until stop is called.
 func (r *natsRig) writer() (stop func()) {
 	r.t.Helper()
-	w, err := service.NewWriters(r.dial(), service.WritersConfig{
+	return r.writerOn(r.dial())
+}
+
+func (r *natsRig) writerOn(conn *nats.Conn) (stop func()) {
+	r.t.Helper()
+	w, err := service.NewWriters(conn, service.WritersConfig{
 		AllowUnsafe: true, Lease: time.Second, Now: r.clock, NewID: randomID, Process: "w", Logger: quiet, Registry: prometheus.NewRegistry(),
 	})
 	if err != nil {

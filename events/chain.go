@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/millpondkv/millpond/internal/fault"
 	"github.com/millpondkv/millpond/kv"
@@ -11,12 +12,13 @@ import (
 // Chain is how far a log has been read, and the rule of what counts. The zero Chain stands before the first record.
 // Two chains at the same position of a log are equal.
 type Chain struct {
-	Applied kv.Position // the last position read, whether its record counted or not
-	Epoch   kv.Position // the current epoch; 0 before the first
-	Writer  ulid.ULID   // who began it; zero after a resignation and before the first epoch
-	Counted kv.Position // of the last record that counted
-	Hash    Hash        // of that record
-	Time    kv.Millis   // log time of that record
+	Applied kv.Position   // the last position read, whether its record counted or not
+	Epoch   kv.Position   // the current epoch; 0 before the first
+	Writer  ulid.ULID     // who began it; zero after a resignation and before the first epoch
+	Lease   time.Duration // of that writer, as its epoch's record says; 0: it does not
+	Counted kv.Position   // of the last record that counted
+	Hash    Hash          // of that record
+	Time    kv.Millis     // log time of that record
 }
 
 // Accept moves the chain on by one record and reports whether it counts.
@@ -47,7 +49,7 @@ func (c *Chain) Accept(s Sealed) (counts bool, err error) {
 		c.Counted, c.Hash = s.Position, s.Hash
 		c.Time = max(c.Time, r.Time)
 		if r.Kind == KindEpoch {
-			c.Epoch, c.Writer = s.Position, r.Writer
+			c.Epoch, c.Writer, c.Lease = s.Position, r.Writer, r.Lease
 		}
 		counts = true
 	case r.Epoch < c.Epoch || r.Epoch == c.Epoch && r.Kind == KindEpoch:
@@ -63,6 +65,6 @@ func (c *Chain) Accept(s Sealed) (counts bool, err error) {
 // BeginAfter returns the chain at the start of a new log that continues the history of this one, as a restored database's
 // does, and whose first record stands after last: no position of the two logs is the same. Nobody reigns there yet.
 func (c Chain) BeginAfter(last kv.Position) Chain {
-	c.Applied, c.Writer = last, ulid.ULID{}
+	c.Applied, c.Writer, c.Lease = last, ulid.ULID{}, 0
 	return c
 }

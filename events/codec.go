@@ -5,13 +5,18 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"time"
 
 	"github.com/millpondkv/millpond/internal/codec"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/oklog/ulid/v2"
 )
 
-const formatVersion = 1
+// The versions of the format. A record has the first one that can say what it says.
+const (
+	formatVersion = 1
+	formatLease   = 2 // an epoch record with a lease
+)
 
 // headerSize is that of: version (1), kind (1), epoch (8), hash of the previous record (32), log time (8).
 const headerSize = 50
@@ -29,13 +34,16 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Encode returns the record's bytes, as FORMAT.md lays them out.
 func (r *Record) Encode() []byte {
 	b := make([]byte, 0, r.EncodedSize())
-	b = append(b, formatVersion, byte(r.Kind))
+	b = append(b, r.version(), byte(r.Kind))
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Epoch))
 	b = append(b, r.Previous[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Time))
 	switch r.Kind {
 	case KindEpoch:
 		b = append(b, r.Writer[:]...)
+		if r.Lease != 0 {
+			b = binary.AppendUvarint(b, uint64(r.Lease.Milliseconds()))
+		}
 	case KindCommits:
 		b = binary.AppendUvarint(b, uint64(len(r.Commits)))
 		for i := range r.Commits {
@@ -43,6 +51,13 @@ func (r *Record) Encode() []byte {
 		}
 	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+func (r *Record) version() byte {
+	if r.Kind == KindEpoch && r.Lease != 0 {
+		return formatLease
+	}
+	return formatVersion
 }
 
 func appendCommit(b []byte, c *Commit) []byte {
@@ -75,7 +90,7 @@ func appendEffect(b []byte, e *Effect) []byte {
 
 // EncodedSize returns an upper bound of len(r.Encode()), a few bytes an item too high at most.
 func (r *Record) EncodedSize() int {
-	n := headerSize + checksumSize + binary.MaxVarintLen64 + len(ulid.ULID{})
+	n := headerSize + checksumSize + binary.MaxVarintLen64 + len(ulid.ULID{}) + binary.MaxVarintLen64
 	for i := range r.Commits {
 		n += r.Commits[i].EncodedSize()
 	}
@@ -110,8 +125,9 @@ func Decode(data []byte) (*Record, error) {
 	if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(sum) {
 		return nil, fmt.Errorf("%w: its checksum does not match", ErrCorrupt)
 	}
-	if body[0] != formatVersion {
-		return nil, fmt.Errorf("%w (it has format %d, this one knows %d)", ErrNewerFormat, body[0], formatVersion)
+	version := body[0]
+	if version != formatVersion && version != formatLease {
+		return nil, fmt.Errorf("%w (it has format %d, this one knows up to %d)", ErrNewerFormat, version, formatLease)
 	}
 	r := &Record{
 		Kind:     Kind(body[1]),
@@ -123,11 +139,15 @@ func Decode(data []byte) (*Record, error) {
 	switch r.Kind {
 	case KindEpoch:
 		r.Writer = ulid.ULID(d.Take(len(r.Writer)))
+		if version == formatLease {
+			r.Lease = time.Duration(d.Uvarint(uint64(MaxLease.Milliseconds()))) * time.Millisecond
+		}
 	case KindCommits:
 		r.Commits = d.commits()
 	default:
 		return nil, fmt.Errorf("%w (its kind %d is unknown)", ErrNewerFormat, r.Kind)
 	}
+	d.Want(version == r.version())
 	if !d.Done() || r.Time < 0 {
 		return nil, fmt.Errorf("%w: its contents do not decode", ErrCorrupt)
 	}

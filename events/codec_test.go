@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -32,6 +33,7 @@ func genRecord(t *rapid.T) *Record {
 	copy(r.Previous[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "previous"))
 	if r.Kind == KindEpoch {
 		r.Writer = genULID(t)
+		r.Lease = time.Duration(rapid.Int64Range(0, MaxLease.Milliseconds()).Draw(t, "lease")) * time.Millisecond
 		return r
 	}
 	r.Commits = rapid.SliceOfN(rapid.Custom(genCommit), 0, 5).Draw(t, "commits")
@@ -112,7 +114,7 @@ func TestDamageIsNoticed(t *testing.T) {
 // A record of a later format is refused as such, not called damaged.
 func TestNewerFormat(t *testing.T) {
 	for name, change := range map[string]func([]byte){
-		"version": func(b []byte) { b[0] = formatVersion + 1 },
+		"version": func(b []byte) { b[0] = formatLease + 1 },
 		"kind":    func(b []byte) { b[1] = 77 },
 	} {
 		data := golden().Encode()
@@ -127,6 +129,7 @@ func TestNewerFormat(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add(golden().Encode())
 	f.Add((&Record{Kind: KindEpoch, Time: 1}).Encode())
+	f.Add(leased().Encode())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) < headerSize+checksumSize {
 			return

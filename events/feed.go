@@ -137,7 +137,7 @@ func (f *Feed) anchor(s Sealed) error {
 	f.begun = true
 	f.chain = Chain{Applied: s.Position, Epoch: r.Epoch, Counted: s.Position, Hash: s.Hash, Time: r.Time}
 	if r.Kind == KindEpoch {
-		f.chain.Epoch, f.chain.Writer = s.Position, r.Writer
+		f.chain.Epoch, f.chain.Writer, f.chain.Lease = s.Position, r.Writer, r.Lease
 	}
 	f.filter(s)
 	return nil

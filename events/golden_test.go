@@ -9,13 +9,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/oklog/ulid/v2"
 )
 
-var writeGolden = flag.Bool("golden", false, "write the golden file of the current format, if it is not there yet")
+var writeGolden = flag.Bool("golden", false, "write the golden files that are not there yet")
 
 func golden() *Record {
 	stamp := ulid.MustParse("01JDC7Q8ZK3N5R6T8V9W0X1Y2Z")
@@ -37,36 +38,54 @@ func golden() *Record {
 	}
 }
 
+// leased is an epoch record with all that format 2 has.
+func leased() *Record {
+	return &Record{
+		Kind: KindEpoch, Epoch: 7, Previous: Hash{1, 2, 3}, Time: 1_790_000_000_123,
+		Writer: ulid.MustParse("01JDC7Q8ZK3N5R6T8V9W0X1Y2Z"), Lease: 2500 * time.Millisecond,
+	}
+}
+
 // What an earlier version wrote is read, and the current version writes the same bytes. A golden file is never changed:
 // a new format gets a new one.
 func TestGolden(t *testing.T) {
-	file := filepath.Join("testdata", "record-v1.hex")
-	if *writeGolden {
-		if _, err := os.Stat(file); err == nil {
-			t.Fatalf("%s is there; a golden file is never written again", file)
-		}
-		if err := os.WriteFile(file, []byte(hex.EncodeToString(golden().Encode())+"\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	for file, record := range map[string]*Record{"record-v1.hex": golden(), "record-v2.hex": leased()} {
+		t.Run(file, func(t *testing.T) {
+			file := filepath.Join("testdata", file)
+			if *writeGolden {
+				writeNew(t, file, record)
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := strings.TrimSpace(string(text))
+			if got := hex.EncodeToString(record.Encode()); got != want {
+				t.Errorf("the record encodes as\n%s; want\n%s", got, want)
+			}
+			data, err := hex.DecodeString(want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := Decode(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(got, record, sameRecord); diff != "" {
+				t.Errorf("got (-), want (+):\n%s", diff)
+			}
+		})
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
+}
+
+// writeNew writes a golden file that is not there yet.
+func writeNew(t *testing.T, file string, r *Record) {
+	t.Helper()
+	if _, err := os.Stat(file); err == nil {
+		return
+	}
+	if err := os.WriteFile(file, []byte(hex.EncodeToString(r.Encode())+"\n"), 0o644); err != nil {
 		t.Fatal(err)
-	}
-	want := strings.TrimSpace(string(text))
-	if got := hex.EncodeToString(golden().Encode()); got != want {
-		t.Errorf("the record encodes as\n%s; want\n%s", got, want)
-	}
-	data, err := hex.DecodeString(want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := Decode(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(got, golden(), sameRecord); diff != "" {
-		t.Errorf("got (-), want (+):\n%s", diff)
 	}
 }
 

@@ -8,6 +8,7 @@ package events
 
 import (
 	"crypto/sha256"
+	"time"
 
 	"github.com/millpondkv/millpond/kv"
 	"github.com/oklog/ulid/v2"
@@ -16,6 +17,9 @@ import (
 // MaxRecordSize bounds an encoded record, in bytes. It leaves room under the 1 MiB that a NATS server takes by default
 // for a message with its headers, and holds the largest atomic that kv's limits allow.
 const MaxRecordSize = 900_000
+
+// MaxLease bounds the lease of an epoch record.
+const MaxLease = 24 * time.Hour
 
 // MaxCommits bounds the commits of one record: their index is two bytes of the versionstamp.
 const MaxCommits = 1 << 16
@@ -42,6 +46,9 @@ type Record struct {
 
 	// Of an epoch record: who reigns from here on. The zero ULID is a resignation: nobody does.
 	Writer ulid.ULID
+	// Of an epoch record, in whole milliseconds: for how long an acked record proves to that writer that it leads, at most
+	// MaxLease. 0: it does not say.
+	Lease time.Duration
 }
 
 // Commit is an atomic that was decided: only its effects.

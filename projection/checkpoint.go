@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"time"
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/kv"
@@ -114,6 +115,9 @@ func (b *blockWriter) state(c *cut, database string) {
 	b.block = append(b.block, c.chain.Hash[:]...)
 	b.block = binary.AppendUvarint(b.block, uint64(c.chain.Time))
 	b.block = binary.AppendUvarint(b.block, uint64(c.recent.complete))
+	if lease := c.chain.Lease; lease != 0 {
+		b.block = binary.AppendUvarint(b.block, uint64(lease.Milliseconds()))
+	}
 	b.flush(blockState)
 }
 
@@ -220,6 +224,9 @@ func (p *Projection) readState(d *blockReader) (database string) {
 	copy(p.chain.Hash[:], d.take(len(p.chain.Hash)))
 	p.chain.Time = kv.Millis(d.uvarint())
 	p.recent.complete = kv.Position(d.uvarint())
+	if len(d.rest) > 0 {
+		p.chain.Lease = time.Duration(min(d.uvarint(), uint64(events.MaxLease.Milliseconds()))) * time.Millisecond
+	}
 	return database
 }
 

@@ -12,10 +12,12 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
+	"github.com/oklog/ulid/v2"
 )
 
 // between calls step each time a checkpoint asks whether it may go on: between any two of its pages.
@@ -136,6 +138,28 @@ func golden(t *testing.T) (*projection.Projection, []byte) {
 }
 
 var writeGolden = flag.Bool("golden", false, "write the golden file of the current format, if it is not there yet")
+
+// A checkpoint keeps the lease of the leader: who takes over from there waits it out.
+func TestCheckpointKeepsLease(t *testing.T) {
+	p := projection.New(projection.Options{})
+	defer p.Close()
+	sealed, _ := events.Seal(1, &events.Record{Kind: events.KindEpoch, Writer: ulid.ULID{1}, Time: 1, Lease: 7 * time.Second})
+	if err := p.Apply(sealed); err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	if _, err := p.WriteCheckpoint(t.Context(), &file, "an id"); err != nil {
+		t.Fatal(err)
+	}
+	again, _, err := projection.ReadCheckpoint(&file, projection.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if got, want := again.Chain(), p.Chain(); got != want || got.Lease != 7*time.Second {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
 
 // What an earlier version wrote is read, and the current version writes the same bytes. A golden file is never changed: a
 // new format gets a new one.

@@ -96,6 +96,7 @@ func (d *Database) sendCommits(requests []*commitRequest) {
 	var replies [][]byte
 	if err == nil {
 		replies, err = wire.DecodeCommitReplies(reply, len(requests))
+		d.heardOf(err)
 	}
 	for i, r := range requests {
 		if err != nil {

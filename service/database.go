@@ -96,6 +96,14 @@ func (d *Database) heard(h wire.Heartbeat) {
 	}
 }
 
+// heardOf takes what a refusal says of the log. Whom to ask instead this process knows once it has read that far.
+func (d *Database) heardOf(refusal error) {
+	var stale *wire.StaleError
+	if errors.As(refusal, &stale) {
+		d.reached(stale.Position)
+	}
+}
+
 // reached notes that the log has this position.
 func (d *Database) reached(p kv.Position) {
 	for {

@@ -69,10 +69,9 @@ func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
 	s := &Databases{conn: conn, conns: near.NewPool(conn), js: js, config: c, metrics: measure.NewProjections(c.Registry, true),
 		foreign: measure.NewForeign(c.Registry, c.Logger), places: map[string]*place{}, untried: errOpening}
 	s.life, s.end = context.WithCancel(context.Background())
-	s.refused = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "millpond_refused_messages_total", Help: "Messages of clients that were malformed, or of another version.",
-	})
-	c.Registry.MustRegister(s.refused, unservedGauge(func() float64 { return float64(len(s.unserved())) }))
+	refused := newRefused("reason")
+	s.refused = refused.WithLabelValues(malformed)
+	c.Registry.MustRegister(refused, unservedGauge(func() float64 { return float64(len(s.unserved())) }))
 	digests := &digester{process: c.Process, role: RoleReader, find: s.projection, log: c.Logger}
 	if s.silence, err = answerQuestions(conn, c.Logger, s.status, digests); err != nil {
 		return nil, err

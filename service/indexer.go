@@ -100,5 +100,6 @@ func (d *Database) askIndex(ctx context.Context) (writer.ReadIndex, error) {
 		return writer.ReadIndex{}, err
 	}
 	index, err := wire.DecodeIndexReply(reply)
+	d.heardOf(err)
 	return writer.ReadIndex(index), err
 }

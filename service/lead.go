@@ -31,33 +31,59 @@ type Reign struct {
 	Chain    func() events.Chain // of its projection
 	Now      func() kv.Millis
 	Process  string
-	Lease    time.Duration // of the leader
-	Refused  func()        // called for each message that is refused; may be nil
+	Former   []ulid.ULID         // who led before: what they are asked is refused
+	Refused  func(reason string) // called for each message that is refused; may be nil
 	Logger   *slog.Logger
 }
+
+// Why messages are refused, as the metric says it.
+const (
+	malformed  = "malformed"
+	staleEpoch = "stale_epoch"
+)
 
 // Serve answers requests, and sends heartbeats, until ctx ends; then it lets those that it has taken finish.
 func (r Reign) Serve(ctx context.Context, conn *nats.Conn) error {
 	s := &reigning{Reign: r, conn: conn, tries: newTries(time.Now)}
-	commits, err := conn.Subscribe(wire.CommitSubject(r.Database, r.Writer), s.handle(s.commits))
-	if err != nil {
-		return fmt.Errorf("listen for the commits of %q: %w", r.Database, err)
-	}
 	defer s.requests.Wait()
-	defer commits.Unsubscribe()
-	indexes, err := conn.Subscribe(wire.IndexSubject(r.Database, r.Writer), s.handle(s.index))
-	if err != nil {
-		return fmt.Errorf("listen for the reads of %q: %w", r.Database, err)
+	defer s.unsubscribe()
+	if err := s.listen(r.Writer, s.commits, s.index); err != nil {
+		return err
 	}
-	defer indexes.Unsubscribe()
+	for _, former := range r.Former {
+		if err := s.listen(former, s.staleCommits, s.staleIndex); err != nil {
+			return err
+		}
+	}
 	s.beat(ctx)
 	return nil
+}
+
+// listen answers what a writer is asked.
+func (s *reigning) listen(of ulid.ULID, commits, index func([]byte) []byte) error {
+	for subject, answer := range map[string]func([]byte) []byte{
+		wire.CommitSubject(s.Database, of): commits, wire.IndexSubject(s.Database, of): index,
+	} {
+		sub, err := s.conn.Subscribe(subject, s.handle(answer))
+		if err != nil {
+			return fmt.Errorf("listen for the requests to the leader of %q: %w", s.Database, err)
+		}
+		s.subs = append(s.subs, sub)
+	}
+	return nil
+}
+
+func (s *reigning) unsubscribe() {
+	for _, sub := range s.subs {
+		sub.Unsubscribe()
+	}
 }
 
 // reigning is a Reign that listens.
 type reigning struct {
 	Reign
 	conn     *nats.Conn
+	subs     []*nats.Subscription
 	tries    *tries
 	requests sync.WaitGroup // being answered
 }
@@ -70,7 +96,7 @@ func (s *reigning) beat(ctx context.Context) {
 		if s.Leader.Leading() {
 			chain := s.Chain()
 			h := wire.Heartbeat{
-				Writer: s.Writer, Epoch: chain.Epoch, Position: chain.Applied, Process: s.Process, Server: s.conn.ConnectedServerName(), Lease: s.Lease,
+				Writer: s.Writer, Epoch: chain.Epoch, Position: chain.Applied, Process: s.Process, Server: s.conn.ConnectedServerName(),
 			}
 			if err := s.conn.Publish(wire.HeartbeatSubject(s.Database), h.Encode()); err != nil {
 				s.Logger.Debug("could not send a heartbeat", "error", err)
@@ -157,10 +183,27 @@ func (s *reigning) index(data []byte) []byte {
 	return wire.EncodeIndexReply(wire.Index(index), err)
 }
 
+func (s *reigning) staleCommits([]byte) []byte { return wire.EncodeCommitRefusal(s.stale()) }
+
+func (s *reigning) staleIndex([]byte) []byte { return wire.EncodeIndexReply(wire.Index{}, s.stale()) }
+
+// stale refuses a request to somebody who led before. After a takeover there are some, from those who have not read of it yet.
+func (s *reigning) stale() error {
+	chain := s.Chain()
+	err := &wire.StaleError{Leader: s.Writer, Epoch: chain.Epoch, Position: chain.Applied}
+	s.Logger.Debug("refused a request to a former leader", "error", err)
+	s.count(staleEpoch)
+	return err
+}
+
 func (s *reigning) refuse(err error) {
 	s.Logger.Warn("refused a message", "database", s.Database, "error", err)
+	s.count(malformed)
+}
+
+func (s *reigning) count(reason string) {
 	if s.Refused != nil {
-		s.Refused()
+		s.Refused(reason)
 	}
 }
 

@@ -43,7 +43,7 @@ func TestManyCommitsInAMessage(t *testing.T) {
 		return kv.CommitResult{Versionstamp: kv.NewVersionstamp(kv.Position(w.ID[0]), 0)}, nil
 	}
 	refused := 0
-	r.reign(d, f, func() { refused++ })
+	r.reign(d, f, func(string) { refused++ })
 	const malformed, invalid, refusal, twice = 3, 4, 5, 6
 	var members [][]byte
 	order := rand.Perm(20)
@@ -129,5 +129,40 @@ func TestTriesAcrossMessages(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("a request was not decided")
+	}
+}
+
+// What a former leader is asked is refused and counted, and disturbs nothing else: the leader's own requests are answered.
+func TestFormerLeader(t *testing.T) {
+	r := newRig(t)
+	d := r.reader()
+	f := &fakeLeader{requests: make(chan writer.Request, 10), commit: func(context.Context, writer.Request) (kv.CommitResult, error) {
+		return kv.CommitResult{Versionstamp: kv.NewVersionstamp(1, 0)}, nil
+	}}
+	reasons := map[string]int{}
+	former := randomID()
+	leader := r.reign(d, f, func(reason string) { reasons[reason]++ }, former)
+	conn := r.connect()
+	request := wire.CommitRequest{ID: randomID(), Try: 1, Atomic: putting("k", "v")}
+	for _, subject := range []string{wire.CommitSubject("default", former), wire.IndexSubject("default", former)} {
+		answer, err := conn.Request(subject, wire.EncodeCommits([][]byte{request.Encode()}), 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, commitErr := wire.DecodeCommitReplies(answer.Data, 1)
+		_, indexErr := wire.DecodeIndexReply(answer.Data)
+		var stale *wire.StaleError
+		if !errors.As(errors.Join(commitErr, indexErr), &stale) || *stale != (wire.StaleError{Leader: leader, Epoch: 1, Position: 1}) {
+			t.Errorf("%s: got %v and %v, want a refusal that names %v", subject, commitErr, indexErr, leader)
+		}
+	}
+	if len(f.requests) != 0 {
+		t.Error("the leader has decided what another one was asked")
+	}
+	if _, err := d.Commit(t.Context(), putting("k", "v")); err != nil {
+		t.Errorf("a request to the leader: %v", err)
+	}
+	if reasons[staleEpoch] != 2 || len(reasons) != 1 {
+		t.Errorf("counted %v, want two of a stale epoch", reasons)
 	}
 }

@@ -200,7 +200,7 @@ func (f *fakeLeader) ReadIndex(context.Context) (writer.ReadIndex, error) {
 func (f *fakeLeader) Leading() bool { return true }
 
 // reign lets a fake lead, by an epoch record in the log, and returns its id.
-func (r *rig) reign(d *Database, f *fakeLeader, refused func()) ulid.ULID {
+func (r *rig) reign(d *Database, f *fakeLeader, refused func(string), former ...ulid.ULID) ulid.ULID {
 	r.t.Helper()
 	id := randomID()
 	js, err := jetstream.New(r.connect())
@@ -231,7 +231,7 @@ func (r *rig) reign(d *Database, f *fakeLeader, refused func()) ulid.ULID {
 	}
 	go func() {
 		ended <- Reign{
-			Database: "default", Writer: id, Leader: f, Chain: d.projection.Chain, Now: r.clock, Refused: refused,
+			Database: "default", Writer: id, Leader: f, Chain: d.projection.Chain, Now: r.clock, Former: former, Refused: refused,
 			Logger: slog.New(slog.DiscardHandler),
 		}.Serve(ctx, conn)
 	}()
@@ -298,7 +298,7 @@ func TestMalformedMessages(t *testing.T) {
 	f := &fakeLeader{requests: make(chan writer.Request, 1), commit: func(context.Context, writer.Request) (kv.CommitResult, error) {
 		return kv.CommitResult{FailedChecks: []int{0}}, nil
 	}}
-	id := r.reign(d, f, func() { refused.Add(1) })
+	id := r.reign(d, f, func(string) { refused.Add(1) })
 	tooLarge := putting("k", string(make([]byte, kv.MaxValueSize+1)))
 	one := func(member []byte) []byte { return wire.EncodeCommits([][]byte{member}) }
 	for name, data := range map[string][]byte{

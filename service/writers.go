@@ -218,7 +218,7 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 	heartbeats := make(chan writer.Heartbeat, 1)
 	stop, err := Heartbeats(w.conn, name, logger, func(h wire.Heartbeat) {
 		select {
-		case heartbeats <- writer.Heartbeat{Writer: h.Writer, Epoch: h.Epoch, Lease: h.Lease}:
+		case heartbeats <- writer.Heartbeat{Writer: h.Writer, Epoch: h.Epoch}:
 		default: // nobody stands by now, or will look at the one that is there
 		}
 	})
@@ -243,14 +243,18 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 		},
 		Silence: w.config.Lease + w.config.Lease/4, Heartbeats: heartbeats, Yield: s.yield, Handicap: w.handicap,
 	})
+	for _, reason := range []string{malformed, staleEpoch} {
+		w.metrics.refused.WithLabelValues(name, reason)
+	}
 	return standby.Run(ctx, func(reign context.Context, q *writer.Sequencer) {
 		w.metrics.takeovers.WithLabelValues(name).Inc()
 		w.leads(s, 1)
 		defer w.leads(s, -1)
 		defer w.feedQueue(reign, log)()
 		err := Reign{
-			Database: name, Writer: q.Writer(), Leader: q, Chain: p.Chain, Now: w.config.Now, Process: w.config.Process, Lease: w.config.Lease,
-			Refused: w.metrics.refused.WithLabelValues(name).Inc, Logger: logger,
+			Database: name, Writer: q.Writer(), Leader: q, Chain: p.Chain, Now: w.config.Now, Process: w.config.Process,
+			Former: standby.Former(), Logger: logger,
+			Refused: func(reason string) { w.metrics.refused.WithLabelValues(name, reason).Inc() },
 		}.Serve(reign, w.conn)
 		if err != nil { // the connection is closed: the process ends
 			logger.Error("cannot lead", "error", err)

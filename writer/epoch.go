@@ -55,6 +55,9 @@ func (s *Sequencer) tryEpoch(ctx context.Context, writer ulid.ULID, before kv.Po
 	defer cancel()
 	chain := s.c.Projection.Chain()
 	record := &events.Record{Kind: events.KindEpoch, Epoch: chain.Epoch, Previous: chain.Hash, Time: max(s.c.Now(), s.earliest(chain)), Writer: writer}
+	if !writer.IsZero() && !s.c.Exclusive {
+		record.Lease = max(s.c.Lease, time.Millisecond) // it cannot say that there is none
+	}
 	sealed, data := events.Seal(chain.Applied+1, record)
 	sent := time.Now()
 	if _, err := s.c.Log.Append(ctx, events.Append{Kind: record.Kind, Data: data, Last: chain.Applied}); err != nil {
@@ -70,10 +73,21 @@ func (s *Sequencer) tryEpoch(ctx context.Context, writer ulid.ULID, before kv.Po
 // earliest returns where the log time of an epoch after that chain begins. A leader that did not resign may have given read
 // indexes of later times than its last record has, up to the end of its lease, and by a clock that is ahead of this one.
 func (s *Sequencer) earliest(chain events.Chain) kv.Millis {
-	if chain.Writer == s.writer || chain.Writer == (ulid.ULID{}) {
+	if chain.Writer == s.writer || s.c.Exclusive {
 		return chain.Time
 	}
-	return chain.Time + kv.Millis(max(s.c.Lease, s.c.Before).Milliseconds())
+	return chain.Time + kv.Millis(leaseOf(chain, s.c.Lease).Milliseconds())
+}
+
+// leaseOf returns the lease of who leads by the chain. One that has not said its own has unsaidLease, or own if that is longer.
+func leaseOf(chain events.Chain, own time.Duration) time.Duration {
+	switch {
+	case chain.Writer.IsZero():
+		return 0
+	case chain.Lease == 0:
+		return max(own, unsaidLease)
+	}
+	return chain.Lease
 }
 
 // deposed reports whether somebody else leads: the log has gone on since this writer found it without a leader, and not by

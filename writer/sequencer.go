@@ -31,8 +31,9 @@ type Config struct {
 	// read index) needs no proof that this process still led when it was given.
 	Exclusive bool
 	// Lease is for how long an acked record proves that this process leads, counted from when it was sent. Standbys wait
-	// longer than that after the last record before they take over. 0: for no time at all, so that each answer that
-	// changes nothing takes a record.
+	// longer than that after the last record before they take over: its epoch's records say it. 0: for no time at all, so that
+	// each answer that changes nothing takes a record. It is taken in whole milliseconds, and no longer than
+	// events.MaxLease.
 	Lease time.Duration
 	// Quorum says that the lease proves nothing here, though it may for other writers of the database: each answer that
 	// changes nothing takes a record.
@@ -41,8 +42,6 @@ type Config struct {
 	// the record at From, the last one that counted, and not by this writer. Otherwise it takes over wherever the log ends, again and again.
 	Yields bool
 	From   kv.Position
-	// Before is the lease of the leader before, if it is known to be longer than Lease.
-	Before time.Duration
 }
 
 // ErrDeposed says that another writer leads now.
@@ -69,6 +68,7 @@ const (
 	catchUpTimeout  = time.Minute            // for reading on before a new epoch; then another try reads on from there
 	retryPause      = 200 * time.Millisecond // between tries to begin an epoch on a log that does not answer
 	expiryDelay     = time.Second            // after an expiry, before an idle database records it
+	unsaidLease     = 2 * time.Second        // of a leader whose record does not say its lease: what it is unless somebody changes it
 )
 
 // Sequencer leads one database. Run does the work, in one goroutine; Commit hands it requests from any.
@@ -103,6 +103,7 @@ func New(c Config) *Sequencer {
 	if c.Metrics == nil {
 		c.Metrics = noMetrics{}
 	}
+	c.Lease = min(c.Lease.Truncate(time.Millisecond), events.MaxLease) // what a record can say
 	return &Sequencer{c: c, writer: c.NewID(), begun: make(chan struct{}), wake: make(chan struct{}, 1)}
 }
 

@@ -3,6 +3,7 @@ package writer
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,10 +13,7 @@ import (
 )
 
 // Heartbeat says that a writer leads in an epoch.
-//
-// Lease is for how long an acked record proves to it that it leads.
 type Heartbeat struct {
-	Lease  time.Duration
 	Writer ulid.ULID
 	Epoch  kv.Position
 }
@@ -25,8 +23,8 @@ type StandbyConfig struct {
 	// Config is that of the sequencers it starts. Its Exclusive, Yields and From are not used.
 	Config
 
-	// Silence is for how long there must have been neither a record nor a heartbeat before the leader is taken for lost.
-	// It must be longer than the Lease of every writer, by more than their clocks can drift apart in that time.
+	// Silence is for how long there must have been neither a record nor a heartbeat before the leader is taken for lost. It is
+	// waited for longer where that is less than the leader's lease and a quarter of it, by which clocks may drift apart.
 	Silence time.Duration
 
 	// Heartbeats are those of the database's leaders; nil if there are none.
@@ -47,8 +45,8 @@ type StandbyConfig struct {
 // lease after it has seen the last record, and then begins its epoch at exactly that place.
 type Standby struct {
 	c       StandbyConfig
-	longest time.Duration // the longest lease that was heard of
-	yielded bool          // its last reign has ended because it was asked to yield; belongs to the goroutine of Run
+	former  []ulid.ULID // who has led, as far as it has seen, the last one last; belongs to the goroutine of Run, but while serve runs
+	yielded bool        // its last reign has ended because it was asked to yield; belongs to the goroutine of Run
 }
 
 // NewStandby returns a standby, which does nothing until Run.
@@ -78,10 +76,24 @@ func (s *Standby) Run(ctx context.Context, serve func(context.Context, *Sequence
 	}
 }
 
+// mostFormer bounds the former leaders that are remembered: requests go to the last one, or to whom a slow reader takes for it.
+const mostFormer = 8
+
+// Former returns those who led before; serve may ask. The epochs of all of them have ended before its own has begun.
+func (s *Standby) Former() []ulid.ULID { return slices.Clone(s.former) }
+
+// led notes who has led.
+func (s *Standby) led(w ulid.ULID) {
+	if w.IsZero() || slices.Contains(s.former, w) {
+		return
+	}
+	s.former = append(s.former[max(0, len(s.former)+1-mostFormer):], w)
+}
+
 // reign leads after the given record, the last one that counts.
 func (s *Standby) reign(ctx context.Context, from kv.Position, serve func(context.Context, *Sequencer)) error {
 	c := s.c.Config
-	c.From, c.Before = from, s.longest
+	c.From = from
 	q := New(c)
 	defer context.AfterFunc(ctx, q.Close)()
 	reign, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -105,6 +117,7 @@ func (s *Standby) reign(ctx context.Context, from kv.Position, serve func(contex
 	err := q.Run(reign)
 	end()
 	serving.Wait()
+	s.led(q.Writer())
 	return err
 }
 
@@ -162,10 +175,6 @@ func (s *Standby) watch(ctx context.Context, ended <-chan error) (at events.Chai
 			if beat.Epoch >= at.Epoch {
 				alive = time.Now()
 			}
-			if beat.Lease > max(s.longest, s.c.Lease) {
-				s.longest = beat.Lease
-				s.c.Logger.Warn("the leader has a longer lease; give all writers the same one", "leader", beat.Lease, "here", s.c.Lease)
-			}
 		case <-ticker.C:
 			chain := s.c.Projection.Chain()
 			now := time.Now()                // after the look: what was seen had been sent before
@@ -173,6 +182,10 @@ func (s *Standby) watch(ctx context.Context, ended <-chan error) (at events.Chai
 				alive = now
 				s.yielded = s.yielded && chain.Writer == (ulid.ULID{}) // somebody else leads, or did
 			}
+			if chain.Epoch != at.Epoch && chain.Lease > s.c.Lease {
+				s.c.Logger.Warn("the leader has a longer lease, which is waited out; give all writers the same one", "leader", chain.Lease, "here", s.c.Lease)
+			}
+			s.led(chain.Writer)
 			at = chain
 			if now.Sub(alive) >= s.wait(chain) {
 				return at, nil
@@ -186,7 +199,8 @@ var errStoppedFollowing = errors.New("the log is not followed any more")
 // wait returns how long nothing must have been heard of a leader. After a resignation, and on an empty log, there is none.
 func (s *Standby) wait(chain events.Chain) (d time.Duration) {
 	if chain.Writer != (ulid.ULID{}) {
-		d = max(s.c.Silence, s.longest+s.longest/4)
+		lease := leaseOf(chain, s.c.Lease)
+		d = max(s.c.Silence, lease+lease/4)
 	}
 	if s.c.Handicap != nil {
 		d += s.c.Handicap()

@@ -134,17 +134,16 @@ func TestStrayMessagesAreNoLeader(t *testing.T) {
 	})
 }
 
-// A standby that has heard of a leader with a longer lease waits that out.
+// A standby waits out the lease that the log says the leader had, though it has never heard of it.
 func TestLongerLeaseIsWaitedOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		letBuntDBEnd(t)
 		const longer = 10 * testLease
-		log, beats := &events.MemoryLog{}, make(chan writer.Heartbeat, 1)
+		log := &events.MemoryLog{}
 		first, _ := standBy(t, log, func(c *writer.StandbyConfig) { c.Lease, c.Silence = longer, 2*longer })
 		old := <-first
-		beats <- writer.Heartbeat{Writer: old.Writer(), Epoch: 1, Lease: longer}
 		began := time.Now()
-		second, _ := standBy(t, log, func(c *writer.StandbyConfig) { c.Heartbeats = beats })
+		second, _ := standBy(t, log, nil)
 		<-second
 		if waited := time.Since(began); waited < longer {
 			t.Errorf("it leads after %v; the other one's lease is %v", waited, longer)
@@ -169,6 +168,24 @@ func TestYieldedOnce(t *testing.T) {
 		<-first
 		if waited := time.Since(began); waited > testSilence+testSilence/2 {
 			t.Errorf("it leads after %v; the silence is %v", waited, testSilence)
+		}
+	})
+}
+
+// A log that does not say the lease, as none did at first, is waited for as if it said what was the default.
+func TestUnsaidLeaseIsWaitedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		letBuntDBEnd(t)
+		log := &events.MemoryLog{}
+		_, data := events.Seal(1, &events.Record{Kind: events.KindEpoch, Writer: newID(), Time: 1})
+		if _, err := log.Append(t.Context(), events.Append{Kind: events.KindEpoch, Data: data}); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		leads, _ := standBy(t, log, func(c *writer.StandbyConfig) { c.Lease, c.Silence = testLease/10, testLease/5 })
+		<-leads
+		if waited := time.Since(began); waited < 2*time.Second {
+			t.Errorf("it leads after %v; the default lease is 2s", waited)
 		}
 	})
 }

@@ -17,6 +17,7 @@ type recordView struct {
 	Epoch    *kv.Position `json:"epoch,omitempty"` // of an epoch record: the one that it ends
 	Time     string       `json:"time,omitempty"`
 	Writer   string       `json:"writer,omitempty"` // of an epoch record; "none" resigns
+	Lease    string       `json:"lease,omitempty"`  // of that writer
 	Size     int          `json:"size"`
 	Hash     string       `json:"hash,omitempty"`
 	Previous string       `json:"previous,omitempty"`
@@ -65,6 +66,9 @@ func viewRecord(s events.Sealed, counts *bool) recordView {
 	if r.Kind == events.KindEpoch {
 		if v.Writer = r.Writer.String(); r.Writer.IsZero() {
 			v.Writer = "none"
+		}
+		if r.Lease != 0 {
+			v.Lease = r.Lease.String()
 		}
 	}
 	for i := range r.Commits {

@@ -2,7 +2,9 @@
 package cluster
 
 import (
+	"context"
 	"crypto/rand"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +13,15 @@ import (
 )
 
 func newID() ulid.ULID { return ulid.MustNew(ulid.Now(), rand.Reader) }
+
+// stopped returns why a program ends before its work has begun: nil if it was told to.
+func stopped(ctx context.Context, log *slog.Logger, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
 
 // clock is the wall clock, except that it never goes back.
 type clock struct{ latest atomic.Int64 }

@@ -3,10 +3,11 @@ package cluster
 import (
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/millpondkv/millpond/internal/front"
 	"github.com/nats-io/nats.go"
 )
 
@@ -19,7 +20,8 @@ type link struct {
 	closed chan struct{}
 
 	mu     sync.Mutex
-	failed error // why the last try to reach a server failed; nil after one that did not
+	failed error   // why the last try to reach a server failed; nil after one that did not
+	denied []error // what the user may not do, as the server has said since it was connected
 }
 
 func (l *link) options() []nats.Option {
@@ -45,8 +47,45 @@ func (l *link) options() []nats.Option {
 			}
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { l.note(err) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.log.Warn("NATS says", "error", err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.hear(err) }),
 	}
+}
+
+// probed is in the subjects that only show whether the user may use them.
+const probed = "~probe-"
+
+// mostDenied bounds what is remembered of what the user may not do.
+const mostDenied = 100
+
+// hear logs what NATS says; what the user may not do once, however often it is tried.
+func (l *link) hear(err error) {
+	if strings.Contains(err.Error(), probed) { // who has probed says what it means
+		return
+	}
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		l.mu.Lock()
+		known := slices.ContainsFunc(l.denied, func(d error) bool { return d.Error() == err.Error() })
+		if !known && len(l.denied) < mostDenied {
+			l.denied = append(l.denied, err)
+		}
+		l.mu.Unlock()
+		if known {
+			return
+		}
+	}
+	l.log.Warn("NATS says", "error", err)
+}
+
+// mayNot returns what NATS has said that the user may not do with a subject that begins so; nil if nothing.
+func (l *link) mayNot(subject string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range l.denied {
+		if strings.Contains(d.Error(), `"`+subject) {
+			return d
+		}
+	}
+	return nil
 }
 
 func (l *link) note(err error) {
@@ -60,7 +99,7 @@ func (l *link) note(err error) {
 func (l *link) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.failed = nil
+	l.failed, l.denied = nil, nil
 }
 
 // amiss returns why NATS is not connected; nil if it is.
@@ -75,16 +114,6 @@ func (l *link) amiss() error {
 		return errors.New("NATS is not connected yet")
 	}
 	return &UnreachableError{l.failed}
-}
-
-// ready returns what is amiss with the connection, or else with what needs it.
-func (l *link) ready(rest front.Ready) front.Ready {
-	return func() ([]string, error) {
-		if err := l.amiss(); err != nil {
-			return nil, err
-		}
-		return rest()
-	}
 }
 
 // A connection that is lost is made again within a second or two; then there is no need to complain.

@@ -54,10 +54,10 @@ func (c *ReaderConfig) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer link.Close()
-	web.Await(link.amiss)
-	check := &startCheck{NATS: c.NATS, Safety: c.Safety, log: log}
+	check := newStartCheck(c.NATS, c.Safety, log, web.Registry)
+	web.Await(check.amiss(link))
 	if err := check.await(ctx, link); err != nil {
-		return err
+		return stopped(ctx, log, err)
 	}
 	go check.repeat(ctx, link)
 	clock := new(clock)
@@ -77,7 +77,7 @@ func (c *ReaderConfig) Run(ctx context.Context, log *slog.Logger) error {
 	if err := databases.Serve(); err != nil {
 		return errors.Join(err, databases.Close())
 	}
-	web.Open(link.ready(databases.Ready), connect)
+	web.Open(check.ready(link, databases.Ready), connect)
 	log.Info("serving", "addr", web.Addr().String())
 	opening, cancel := context.WithCancel(ctx)
 	defer cancel()

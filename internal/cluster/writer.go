@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/internal/front"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/service"
@@ -19,7 +20,7 @@ type WriterConfig struct {
 	Safety
 	Logging
 	Databases   []string      `config:"databases" help:"lead only these databases; without it all"`
-	Lease       time.Duration `config:"lease" default:"2s" help:"take over a database when nothing was heard of its leader for so long; the same for all writers" tradeoff:"less makes a takeover faster, and a busy machine lose its lead sooner"`
+	Lease       time.Duration `config:"lease" default:"2s" help:"take over a database when nothing was heard of its leader for so long, or for longer if the leader has a longer lease" tradeoff:"less makes a takeover faster, and a busy machine lose its lead sooner"`
 	QuorumReads bool          `config:"quorum-reads" help:"prove with a record of the log, and not by the lease, that this process leads, whenever a strong read asks" tradeoff:"needs no trust in clocks' speed, and makes reads of an idle database as slow as writes"`
 	HTTPAddr    string        `config:"http-addr" default:"127.0.0.1:4513" help:"serve health and metrics on this address"`
 }
@@ -51,10 +52,11 @@ func (c *WriterConfig) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer link.Close()
-	web.Await(link.amiss)
-	check := &startCheck{NATS: c.NATS, Safety: c.Safety, only: c.Databases, log: log}
+	check := newStartCheck(c.NATS, c.Safety, log, web.Registry)
+	check.leads, check.only = true, c.Databases
+	web.Await(check.amiss(link))
 	if err := check.await(ctx, link); err != nil {
-		return err
+		return stopped(ctx, log, err)
 	}
 	go check.repeat(ctx, link)
 	clock := new(clock)
@@ -64,7 +66,7 @@ func (c *WriterConfig) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	web.Open(link.ready(writers.Ready), nil)
+	web.Open(check.ready(link, writers.Ready), nil)
 	log.Info("standing by", "addr", web.Addr().String())
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -87,8 +89,8 @@ func (c *WriterConfig) Run(ctx context.Context, log *slog.Logger) error {
 }
 
 func (c *WriterConfig) check() error {
-	if c.Lease < minLease {
-		return fmt.Errorf("--lease is %v; it must be at least %v", c.Lease, minLease)
+	if c.Lease < minLease || c.Lease > events.MaxLease {
+		return fmt.Errorf("--lease is %v; it must be at least %v and at most %v", c.Lease, minLease, events.MaxLease)
 	}
 	for _, name := range c.Databases {
 		if !kv.ValidDatabaseName(name) {

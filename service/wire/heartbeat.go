@@ -3,7 +3,6 @@ package wire
 import (
 	"encoding/binary"
 	"math"
-	"time"
 
 	"github.com/millpondkv/millpond/internal/codec"
 	"github.com/millpondkv/millpond/kv"
@@ -14,17 +13,13 @@ import (
 type Heartbeat struct {
 	Writer   ulid.ULID
 	Epoch    kv.Position
-	Position kv.Position   // the last that it has applied
-	Process  string        // its name, for people
-	Server   string        // the name of the NATS server that it is connected to
-	Lease    time.Duration // for which an acked record proves to it that it leads; whole milliseconds
+	Position kv.Position // the last that it has applied
+	Process  string      // its name, for people
+	Server   string      // the name of the NATS server that it is connected to
 }
 
 // maxName bounds the name of a process or server, in bytes.
 const maxName = 256
-
-// maxLease bounds a lease, in milliseconds: a day.
-const maxLease = 24 * 60 * 60 * 1000
 
 // Encode returns the message.
 func (h *Heartbeat) Encode() []byte {
@@ -32,8 +27,7 @@ func (h *Heartbeat) Encode() []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(h.Epoch))
 	b = binary.BigEndian.AppendUint64(b, uint64(h.Position))
 	b = codec.AppendBytes(b, h.Process[:min(len(h.Process), maxName)])
-	b = codec.AppendBytes(b, h.Server[:min(len(h.Server), maxName)])
-	return binary.AppendUvarint(b, uint64(h.Lease.Milliseconds()))
+	return codec.AppendBytes(b, h.Server[:min(len(h.Server), maxName)])
 }
 
 // DecodeHeartbeat reads the message.
@@ -46,7 +40,6 @@ func DecodeHeartbeat(data []byte) (h Heartbeat, err error) {
 	h.Epoch, h.Position = kv.Position(d.Uint64()), kv.Position(d.Uint64())
 	h.Process = string(d.Take(int(d.Uvarint(maxName))))
 	h.Server = string(d.Take(int(d.Uvarint(maxName))))
-	h.Lease = time.Duration(d.Uvarint(maxLease)) * time.Millisecond
 	d.Want(h.Epoch <= math.MaxInt64 && h.Position <= math.MaxInt64)
 	return h, d.end()
 }

@@ -126,6 +126,9 @@ var errorKinds = []error{kv.ErrInvalid, kv.ErrUnavailable, kv.ErrUnknownOutcome,
 
 // appendError writes an error. One that is not meant for users does not show its text, and its outcome is unknown.
 func appendError(b []byte, err error) []byte {
+	if b, stale := appendStale(b, err); stale {
+		return b
+	}
 	number, sentence := 2, "the server failed in a way that it did not expect; its log says how"
 	for i, kind := range errorKinds {
 		if errors.Is(err, kind) {
@@ -140,7 +143,11 @@ func appendError(b []byte, err error) []byte {
 }
 
 func (d *decoder) error() error {
-	number, sentence := int(d.Byte()), d.Bytes()
+	number := int(d.Byte())
+	if number == kindStale {
+		return d.stale()
+	}
+	sentence := d.Bytes()
 	if number >= len(errorKinds) {
 		d.Bad = true
 		return nil

@@ -179,6 +179,7 @@ func FuzzDecode(f *testing.F) {
 	}}).Encode())
 	f.Add(EncodeCommitReply(kv.CommitResult{FailedChecks: []int{1}}, nil))
 	f.Add(EncodeIndexReply(Index{Position: 1}, nil))
+	f.Add(EncodeIndexReply(Index{}, &StaleError{Leader: ulid.ULID{1}, Epoch: 2, Position: 3}))
 	f.Add((&Heartbeat{Process: "p"}).Encode())
 	f.Add((&Feed{Feed: kv.Feed{After: stamp, End: "k"}}).Encode())
 	f.Add((&Piece{Number: 1, Changes: kv.Changes{Through: stamp, Commits: []kv.Commit{{Versionstamp: stamp, Effects: []kv.Effect{

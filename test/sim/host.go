@@ -22,6 +22,7 @@ type host struct {
 	name   string
 	writes bool
 	skew   kv.Millis // its clock is so far ahead of the true time
+	lease  time.Duration
 
 	mu     sync.Mutex
 	paused time.Time // until when nothing gets in or out of the process
@@ -138,7 +139,8 @@ func (p *process) follow(ctx context.Context) {
 	}
 }
 
-// standBy is the work of a writer as it is meant to be.
+// standBy is the work of a writer as it is meant to be. All heartbeats are lost, and others may have a longer lease than its
+// own silence: it knows of that by the log only.
 func (p *process) standBy(ctx context.Context) {
 	standby := writer.NewStandby(writer.StandbyConfig{Config: p.config(), Silence: 2 * time.Second})
 	standby.Run(ctx, func(reign context.Context, q *writer.Sequencer) {
@@ -160,13 +162,8 @@ func (p *process) fight(ctx context.Context) {
 }
 
 func (p *process) config() writer.Config {
-	w := p.host.world
-	lease := w.lease
-	if w.breaks.Clock && p.host != w.writers[0] {
-		lease = 0
-	}
 	return writer.Config{
-		Log: p.link, Projection: p.projection, Logger: slog.New(slog.DiscardHandler), Metrics: p, Lease: lease,
+		Log: p.link, Projection: p.projection, Logger: slog.New(slog.DiscardHandler), Metrics: p, Lease: p.host.lease,
 		NewID: func() ulid.ULID { return ulid.ULID(p.chance.id()) },
 		Now:   func() kv.Millis { return kv.MillisOf(time.Now()) + p.host.skew },
 	}

@@ -25,9 +25,9 @@ type Breaks struct {
 	Epoch      bool // readers take void records for ones that count
 	Wait       bool // a strong read does not wait for the read index
 	Proof      bool // a writer answers without proof that it leads, though it is not alone
-	Lease      bool // the lease is longer than standbys wait
+	Lease      bool // the log says a shorter lease than the leader has
 	Repeat     bool // a client that sends a request again does not say so
-	Clock      bool // all writers but one take the lease of the one before for shorter than it is
+	Clock      bool // the same, and standbys wait for long enough all the same
 }
 
 // How long a world lasts, in virtual time.
@@ -45,10 +45,10 @@ type World struct {
 	breaks   Breaks
 	log      *Log
 	hosts    []*host
-	readers  []*host // some of the hosts
-	writers  []*host // the others
-	standbys bool    // writers stand by until there is no leader; otherwise they fight
-	lease    time.Duration
+	readers  []*host       // some of the hosts
+	writers  []*host       // the others
+	standbys bool          // writers stand by until there is no leader; otherwise they fight
+	leases   bool          // leaders have leases, each writer its own
 	rate     int           // each thing goes wrong one time in so many; 0: nothing does
 	idle     time.Duration // how long a client may wait before it does something
 	skew     time.Duration // the writers' clocks are at most so far from the true time
@@ -67,17 +67,12 @@ func NewWorld(seed uint64, b Breaks) *World {
 	w.rate = []int{0, 10, 20, 20, 40, 100}[c.below(6)]
 	w.idle = []time.Duration{200 * time.Millisecond, 700 * time.Millisecond, 1200 * time.Millisecond}[c.below(3)]
 	w.standbys = !c.once(3)
-	if w.standbys && !c.once(3) {
-		w.lease = 1500 * time.Millisecond
-	}
+	w.leases = w.standbys && !c.once(3)
 	if b.Proof {
-		w.standbys, w.lease = false, 0
+		w.standbys, w.leases = false, false
 	}
-	if b.Lease {
-		w.standbys, w.lease = true, time.Minute
-	}
-	if b.Clock {
-		w.standbys, w.lease = true, 1500*time.Millisecond
+	if b.Lease || b.Clock {
+		w.standbys, w.leases = true, true
 	}
 	if c.once(3) || b.Clock {
 		w.skew = 3 * time.Second
@@ -86,6 +81,15 @@ func NewWorld(seed uint64, b Breaks) *World {
 		h := &host{world: w, name: fmt.Sprint("writer ", i), writes: true}
 		if w.skew > 0 {
 			h.skew = kv.Millis((c.upTo(2*w.skew) - w.skew).Milliseconds())
+		}
+		if w.leases {
+			h.lease = []time.Duration{200 * time.Millisecond, 1500 * time.Millisecond, 5 * time.Second}[c.below(3)]
+		}
+		switch {
+		case b.Lease:
+			h.lease = time.Minute
+		case b.Clock:
+			h.lease = 1500 * time.Millisecond
 		}
 		w.writers = append(w.writers, h)
 	}
