@@ -41,8 +41,8 @@ var arrows = map[string][]string{
 	"internal/front":    {"kvconnect"},
 	"internal/recovery": append([]string{"engine"}, servers...), // what backup needs, made of what servers are made of
 
-	"client":            {"kv", "kv/v8", "kvconnect/datapath", "service/wire", "internal/batch"}, // no server code
-	"client/clienttest": {"client", "client/embedded"},                                           // for tests: it brings the engine with it
+	"client":            {"kv", "kv/v8", "kvconnect/datapath", "service/wire", "internal/batch", "internal/near"}, // no server code
+	"client/clienttest": {"client", "client/embedded"},                                                            // for tests: it brings the engine with it
 	"client/embedded":   append([]string{"engine", "service", "client", "internal/natsserver"}, servers...),
 	"cmd":               append([]string{"engine", "service", "client/...", "kv/v8/literal", "internal/..."}, servers...),
 

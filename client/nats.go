@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/millpondkv/millpond/internal/batch"
+	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/service/wire"
 )
@@ -40,9 +42,9 @@ const (
 //
 // What many goroutines ask at once goes in one message.
 type natsTransport struct {
-	conn      *nats.Conn
+	*line     // to the readers
 	database  string
-	inbox     *inbox
+	conns     *near.Pool // of the line's connection
 	leader    *leader
 	commits   *batch.Batcher[[]byte, kv.CommitResult]
 	reads     [Eventual + 1]*batch.Batcher[readQuestion, readAnswer] // by consistency
@@ -55,7 +57,12 @@ type natsTransport struct {
 	seen   atomic.Uint64   // the highest position that this session has shown or written: it never goes back
 	closed context.Context // ends the requests in flight
 	close  context.CancelFunc
-	link   link
+
+	indexing    context.Context // ends when this client turns out not to be allowed to ask for read indexes
+	denyIndexes context.CancelFunc
+
+	mu   sync.Mutex
+	near *line // to the leader's server; nil: there was none yet
 }
 
 func isNATS(rawURL string) bool {
@@ -99,13 +106,6 @@ func connectNATS(ctx context.Context, rawURL string, o options) (transport, erro
 		return nil, &failure{kind: kv.ErrUnavailable, message: "none of the NATS servers of the URL can be reached; check their addresses, and that they run", cause: err}
 	}
 	t := newNATSTransport(conn, database, o)
-	lost := conn.DisconnectErrHandler()
-	conn.SetDisconnectErrHandler(func(conn *nats.Conn, err error) {
-		t.link.cut()
-		if lost != nil {
-			lost(conn, err)
-		}
-	})
 	if err := t.open(ctx); err != nil {
 		t.Close()
 		return nil, err
@@ -127,11 +127,19 @@ func natsOptions(log *slog.Logger) []nats.Option {
 
 func newNATSTransport(conn *nats.Conn, database string, o options) *natsTransport {
 	t := &natsTransport{
-		conn: conn, database: database, inbox: newInbox(conn), leader: newLeader(o.now), log: o.logger, retryTime: o.retryTime,
+		line: newLine(conn), database: database, conns: near.NewPool(conn), leader: newLeader(o.now), log: o.logger, retryTime: o.retryTime,
 		silence: natsWatchSilence, now: o.now,
 		newID: func() ulid.ULID { return ulid.MustNew(ulid.Timestamp(o.now()), rand.Reader) },
 	}
 	t.closed, t.close = context.WithCancel(context.Background())
+	t.indexing, t.denyIndexes = context.WithCancel(t.closed)
+	said := conn.ErrorHandler()
+	conn.SetErrorHandler(func(conn *nats.Conn, sub *nats.Subscription, err error) {
+		t.heed(err)
+		if said != nil {
+			said(conn, sub, err)
+		}
+	})
 	t.commits = &batch.Batcher[[]byte, kv.CommitResult]{
 		Send: t.sendCommits, Size: func(member *[]byte) int { return len(*member) },
 		Most: min(mostCommitBytes, int(conn.MaxPayload())*3/4), Count: mostCommits,
@@ -154,7 +162,7 @@ func (t *natsTransport) open(ctx context.Context) error {
 	}
 	_, err := t.conn.Subscribe(wire.HeartbeatSubject(t.database), func(m *nats.Msg) {
 		if h, err := wire.DecodeHeartbeat(m.Data); err == nil {
-			t.leader.heard(h.Writer, h.Epoch, h.Position)
+			t.leader.heard(h.Writer, h.Epoch, h.Position, h.Server)
 		} else {
 			t.log.Warn("refused a heartbeat", "error", err)
 		}
@@ -172,7 +180,7 @@ func (t *natsTransport) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.leader.heard(found.Leader, found.Epoch, found.Position)
+	t.leader.heard(found.Leader, found.Epoch, found.Position, "")
 	t.log.Debug("found the database", "database", t.database, "id", found.ID, "position", found.Position)
 	return nil
 }
@@ -184,7 +192,26 @@ func (t *natsTransport) Close() {
 		reads.Wait()
 	}
 	t.leader.forget()
+	t.conns.Close()
 	t.conn.Close()
+}
+
+// toLeader returns the line over which a message reaches a leader soonest that is connected to that server.
+func (t *natsTransport) toLeader(server string) *line {
+	conn := t.conns.To(server)
+	if conn == t.conn {
+		return t.line
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.near == nil || t.near.conn != conn {
+		l := newLine(conn)
+		if l.inbox.listen() != nil { // it is lost already
+			return t.line
+		}
+		t.near = l
+	}
+	return t.near
 }
 
 // saw notes that the session has shown or written the record at p.
@@ -196,59 +223,6 @@ func (t *natsTransport) saw(p kv.Position) {
 		}
 	}
 }
-
-// errNotSent says that a message has certainly reached nobody.
-var errNotSent = errors.New("nobody listens")
-
-// whole takes a message that is the answer.
-func whole(data []byte) (answer []byte, complete bool, err error) { return data, true, nil }
-
-// ask sends a message and returns what take makes of those that come as its answer. It blocks until ctx ends at most. The error is
-// errNotSent if the message has certainly reached nobody.
-func (t *natsTransport) ask(ctx context.Context, subject string, data []byte, take func([]byte) ([]byte, bool, error)) ([]byte, error) {
-	type result struct {
-		answer []byte
-		err    error
-	}
-	done := make(chan result, 1)
-	reply, forget := t.inbox.open(func(m *nats.Msg) {
-		r := result{err: errNotSent}
-		if !noResponders(m) {
-			var complete bool
-			if r.answer, complete, r.err = take(m.Data); !complete && r.err == nil {
-				return
-			}
-		}
-		select {
-		case done <- r:
-		default: // one answer is enough
-		}
-	})
-	defer forget()
-	cut := t.link.current()
-	if err := t.conn.PublishRequest(subject, reply, data); err != nil {
-		if errors.Is(err, nats.ErrMaxPayload) {
-			return nil, kv.Invalidf("the request takes %d bytes as a message; the NATS servers allow %d, so raise their max_payload", len(data), t.conn.MaxPayload())
-		}
-		if errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionClosed) {
-			return nil, fmt.Errorf("%w: %w", errNotSent, err)
-		}
-		return nil, err
-	}
-	select {
-	case r := <-done:
-		return r.answer, r.err
-	case <-cut:
-		return nil, errCut
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-}
-
-// errCut says that the connection was lost, and with it the answer; the message may have arrived.
-var errCut = errors.New("the connection to NATS was lost")
-
-func noResponders(m *nats.Msg) bool { return len(m.Data) == 0 && m.Header.Get("Status") == "503" }
 
 // gaveUp is the error of a call that ctx has ended, or the time for tries; last is what the last try failed with.
 func gaveUp(ctx context.Context, last error) error {

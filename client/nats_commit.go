@@ -111,7 +111,7 @@ func (t *natsTransport) askLeader(members [][]byte) (replies [][]byte, err error
 	ctx, cancel := context.WithTimeout(t.closed, tryTimeout)
 	defer cancel()
 	defer context.AfterFunc(reign.over, cancel)()
-	answer, err := t.ask(ctx, wire.CommitSubject(t.database, reign.writer), wire.EncodeCommits(members), whole)
+	answer, err := t.toLeader(reign.server).ask(ctx, wire.CommitSubject(t.database, reign.writer), wire.EncodeCommits(members), whole)
 	if errors.Is(err, errNotSent) {
 		return nil, errNoLeader
 	}

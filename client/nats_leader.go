@@ -17,6 +17,7 @@ type leader struct {
 	mu       sync.Mutex
 	writer   ulid.ULID // zero: nobody is known
 	epoch    kv.Position
+	server   string          // the NATS server that it is connected to; empty: not known
 	position kv.Position     // the highest that the log is known to have
 	at       time.Time       // when the leader was heard of last
 	over     context.Context // ends when another epoch is known to have begun
@@ -30,7 +31,7 @@ func newLeader(now func() time.Time) *leader {
 }
 
 // heard takes what a heartbeat says; one of an earlier epoch says nothing.
-func (l *leader) heard(writer ulid.ULID, epoch, position kv.Position) {
+func (l *leader) heard(writer ulid.ULID, epoch, position kv.Position, server string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if epoch < l.epoch {
@@ -40,12 +41,13 @@ func (l *leader) heard(writer ulid.ULID, epoch, position kv.Position) {
 		l.end()
 		l.over, l.end = context.WithCancel(context.Background())
 	}
-	l.writer, l.epoch, l.position, l.at = writer, epoch, max(l.position, position), l.now()
+	l.writer, l.epoch, l.position, l.at, l.server = writer, epoch, max(l.position, position), l.now(), server
 }
 
 // reign is a leader that is taken to lead.
 type reign struct {
 	writer   ulid.ULID // zero: nobody leads
+	server   string
 	position kv.Position
 	over     context.Context
 }
@@ -53,7 +55,7 @@ type reign struct {
 func (l *leader) current() reign {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := reign{writer: l.writer, position: l.position, over: l.over}
+	r := reign{writer: l.writer, server: l.server, position: l.position, over: l.over}
 	if l.now().Sub(l.at) > leaderForgotten {
 		r.writer = ulid.ULID{}
 	}

@@ -31,10 +31,13 @@ func (t *natsTransport) Together(ranges []kv.Range) (n int) {
 
 func (t *natsTransport) Bare() bool { return true }
 
-// readAnswer is the reply to one read. Unless it was alone, the message is that of others too.
+// readAnswer is the reply to one read.
 type readAnswer struct {
 	reply []byte
-	alone bool
+	alone bool // otherwise the message is that of other reads too
+	// Of a read whose index was asked for meanwhile: the time that what has expired is to be hidden by.
+	indexed bool
+	now     kv.Millis
 }
 
 type readRequest = batch.Request[readQuestion, readAnswer]
@@ -47,7 +50,7 @@ func (t *natsTransport) Read(ctx context.Context, ranges []kv.Range, f freshness
 	}
 	q.size = max(q.size, len(q.ranges)/(mostKeyBytes/wire.MaxEntries))
 	for pause := newPause(t.now, t.retryTime, maxPause); ; {
-		results, err := t.readOnce(ctx, q, len(ranges), f)
+		results, err := t.readOnce(ctx, q, ranges, f)
 		switch {
 		case err == nil || errors.Is(err, kv.ErrInvalid) || errors.Is(err, kv.ErrNoDatabase):
 			return results, err
@@ -61,9 +64,9 @@ func (t *natsTransport) Read(ctx context.Context, ranges []kv.Range, f freshness
 	}
 }
 
-func (t *natsTransport) readOnce(ctx context.Context, q readQuestion, ranges int, f freshness) ([][]kv.Entry, error) {
+func (t *natsTransport) readOnce(ctx context.Context, q readQuestion, ranges []kv.Range, f freshness) ([][]kv.Entry, error) {
 	if f.least > kv.Position(t.seen.Load()) { // alone: if there is no such position, other reads must not wait for it
-		return t.readFrom(f, q, ranges)
+		return t.readAlone(f, q, len(ranges))
 	}
 	answer, _, err := t.reads[f.consistency].Ask(ctx, q)
 	if err != nil {
@@ -72,25 +75,45 @@ func (t *natsTransport) readOnce(ctx context.Context, q readQuestion, ranges int
 	if !answer.alone {
 		answer.reply = bytes.Clone(answer.reply) // who keeps a value must not keep all others
 	}
-	return wire.DecodeReadReply(answer.reply, ranges)
+	results, err := wire.DecodeReadReply(answer.reply, len(ranges))
+	if err == nil && answer.indexed && !hideExpired(results, ranges, answer.now) {
+		return t.readAlone(f, q, len(ranges))
+	}
+	return results, err
 }
 
-// readFrom is a read that sees more than the session has shown.
-func (t *natsTransport) readFrom(f freshness, q readQuestion, ranges int) ([][]kv.Entry, error) {
-	replies, err := t.askReader(&wire.Reads{Eventual: f.consistency == Eventual, Least: f.least, Requests: [][]byte{q.ranges}})
+// readAlone is a read in a message of its own.
+func (t *natsTransport) readAlone(f freshness, q readQuestion, ranges int) ([][]kv.Entry, error) {
+	least := max(f.least, kv.Position(t.seen.Load()))
+	replies, _, err := t.askReader(&wire.Reads{Mode: mode(f.consistency), Least: least, Requests: [][]byte{q.ranges}})
 	if err != nil {
 		return nil, err
 	}
 	return wire.DecodeReadReply(replies[0], ranges)
 }
 
+func mode(c Consistency) wire.ReadMode {
+	if c == Eventual {
+		return wire.ReadEventual
+	}
+	return wire.ReadStrong
+}
+
 // sendReads sends the questions to a reader in one message.
 func (t *natsTransport) sendReads(c Consistency, questions []*readRequest) {
-	reads := wire.Reads{Eventual: c == Eventual, Least: kv.Position(t.seen.Load()), Requests: make([][]byte, len(questions))}
+	if c == Strong && len(questions) == 1 {
+		answer, err := t.readIndexed(&questions[0].Question)
+		if err == nil {
+			questions[0].Answer(answer, nil)
+			return
+		}
+		t.log.Debug("a read index was of no use; leaving it to the reader", "error", err)
+	}
+	reads := wire.Reads{Mode: mode(c), Least: kv.Position(t.seen.Load()), Requests: make([][]byte, len(questions))}
 	for i, q := range questions {
 		reads.Requests[i] = q.Question.ranges
 	}
-	replies, err := t.askReader(&reads)
+	replies, _, err := t.askReader(&reads)
 	for i, q := range questions {
 		if err != nil {
 			q.Answer(readAnswer{}, err)
@@ -105,21 +128,21 @@ var (
 	errSilence  = kv.Errorf(kv.ErrUnavailable, "a reader of the database did not answer in time; try again")
 )
 
-// askReader blocks for tryTimeout at most.
-func (t *natsTransport) askReader(reads *wire.Reads) (replies [][]byte, err error) {
+// askReader returns the replies to the requests of a message, and of which position they are. It blocks for tryTimeout at most.
+func (t *natsTransport) askReader(reads *wire.Reads) (replies [][]byte, position kv.Position, err error) {
 	ctx, cancel := context.WithTimeoutCause(t.closed, tryTimeout, errSilence)
 	defer cancel()
 	var parts wire.Parts
 	body, err := t.ask(ctx, wire.ReadSubject(t.database), reads.Encode(), parts.Add)
 	switch {
 	case errors.Is(err, errNotSent):
-		return nil, errNoReader
+		return nil, 0, errNoReader
 	case errors.Is(err, wire.ErrPartLost), errors.Is(err, errCut):
-		return nil, kv.Errorf(kv.ErrUnavailable, "%v; try again", err)
+		return nil, 0, kv.Errorf(kv.ErrUnavailable, "%v; try again", err)
 	case err != nil:
-		return nil, err
+		return nil, 0, err
 	}
-	position, replies, err := wire.DecodeReadReplies(body, len(reads.Requests))
+	position, replies, err = wire.DecodeReadReplies(body, len(reads.Requests))
 	t.saw(position)
-	return replies, err
+	return replies, position, err
 }

@@ -611,13 +611,13 @@ func TestNATSLeader(t *testing.T) {
 	now := time.Now()
 	l := newLeader(func() time.Time { return now })
 	a, b := randomID(), randomID()
-	l.heard(a, 5, 10)
+	l.heard(a, 5, 10, "")
 	first := l.current()
-	l.heard(b, 4, 100)
+	l.heard(b, 4, 100, "")
 	if got := l.current(); got.writer != a || got.position != 10 {
 		t.Errorf("after a heartbeat of an earlier epoch: %v", got)
 	}
-	l.heard(b, 11, 12)
+	l.heard(b, 11, 12, "")
 	if got := l.current(); got.writer != b || first.over.Err() == nil {
 		t.Errorf("after a heartbeat of a later epoch: %v; the first reign is over: %v", got, first.over.Err())
 	}

@@ -248,25 +248,28 @@ func (d *Database) ID() string { return d.log.ID() }
 
 // Read implements kvconnect.Database: a strong read.
 func (d *Database) Read(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
-	snapshot, err := d.read(ctx, ranges, false, 0)
+	snapshot, err := d.read(ctx, ranges, &wire.Reads{Mode: wire.ReadStrong})
 	return snapshot.Entries, err
 }
 
-// read reads from one snapshot that has the record at the position least: an eventual read of what this process has by then,
-// or a strong one.
-func (d *Database) read(ctx context.Context, ranges []kv.Range, eventual bool, least kv.Position) (s projection.Snapshot, err error) {
+// read reads from one snapshot, as the message says.
+//
+// Who has an index of its own is answered only if its leader is the one that this replica would ask: so both are of one history,
+// though the log may have been replaced.
+func (d *Database) read(ctx context.Context, ranges []kv.Range, how *wire.Reads) (s projection.Snapshot, err error) {
 	if err := d.broken(); err != nil {
 		return s, err
 	}
-	at := writer.ReadIndex{Position: least}
-	if eventual {
+	at := writer.ReadIndex{Position: how.Least}
+	switch how.Mode {
+	case wire.ReadEventual:
 		at.Now = d.now()
-	} else {
+	case wire.ReadStrong:
 		index, err := d.index(ctx)
 		if err != nil {
 			return s, err
 		}
-		at = writer.ReadIndex{Position: max(index.Position, least), Now: index.Now}
+		at = writer.ReadIndex{Position: max(index.Position, how.Least), Now: index.Now}
 		d.reached(index.Position)
 	}
 	if err := d.wait(ctx, at.Position); err != nil {
@@ -275,13 +278,18 @@ func (d *Database) read(ctx context.Context, ranges []kv.Range, eventual bool, l
 	if s, err = d.projection.Read(ranges, at.Now); err != nil {
 		return s, errStopping
 	}
+	if how.Mode == wire.ReadIndexed && s.Chain.Writer != how.Leader {
+		return projection.Snapshot{}, errOtherLeader
+	}
 	return s, nil
 }
+
+var errOtherLeader = kv.Errorf(kv.ErrUnavailable, "This replica knows of another leader; try again.")
 
 // ReadEventual implements kvconnect.EventualReader: it reads what this replica has applied, also while nobody leads or the log
 // cannot be reached.
 func (d *Database) ReadEventual(ctx context.Context, ranges []kv.Range) ([][]kv.Entry, error) {
-	snapshot, err := d.read(ctx, ranges, true, 0)
+	snapshot, err := d.read(ctx, ranges, &wire.Reads{Mode: wire.ReadEventual})
 	return snapshot.Entries, err
 }
 

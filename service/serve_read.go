@@ -34,7 +34,7 @@ func (v *server) readBody(m *nats.Msg) []byte {
 	if err != nil {
 		return wire.EncodeReadRefusal(err)
 	}
-	snapshot, err := d.read(ctx, all, reads.Eventual, reads.Least)
+	snapshot, err := d.read(ctx, all, reads)
 	if err != nil {
 		return wire.EncodeReadRefusal(err)
 	}

@@ -43,10 +43,10 @@ func (s *served) request(subject string, data []byte) []byte {
 }
 
 // read returns the answer to one read of a key, which is small enough for a single part.
-func (s *served) read(eventual bool, least kv.Position) (kv.Position, [][]kv.Entry, error) {
+func (s *served) read(reads wire.Reads) (kv.Position, [][]kv.Entry, error) {
 	s.t.Helper()
 	key := kv.Key{"k"}.MustEncode()
-	reads := wire.Reads{Eventual: eventual, Least: least, Requests: [][]byte{wire.EncodeRanges([]kv.Range{{Start: key, End: key + "\x00", Limit: 1}})}}
+	reads.Requests = [][]byte{wire.EncodeRanges([]kv.Range{{Start: key, End: key + "\x00", Limit: 1}})}
 	body, whole, err := new(wire.Parts).Add(s.request(wire.ReadSubject("default"), reads.Encode()))
 	if err != nil || !whole {
 		s.t.Fatalf("the answer is not whole: %v", err)
@@ -63,13 +63,13 @@ func (s *served) read(eventual bool, least kv.Position) (kv.Position, [][]kv.Ent
 // it is safe to try again.
 func TestServedReads(t *testing.T) {
 	s := newServed(t)
-	if position, ranges, err := s.read(true, 0); err != nil || position != 0 || len(ranges[0]) != 0 {
+	if position, ranges, err := s.read(wire.Reads{Mode: wire.ReadEventual}); err != nil || position != 0 || len(ranges[0]) != 0 {
 		t.Errorf("of an empty log: %v, %v, %v", position, ranges, err)
 	}
-	if _, _, err := s.read(false, 0); !kv.SafeToRetry(err) {
+	if _, _, err := s.read(wire.Reads{}); !kv.SafeToRetry(err) {
 		t.Errorf("a strong read without a leader: %v; want an error that says to try again", err)
 	}
-	if _, _, err := s.read(true, 1_000_000); !kv.SafeToRetry(err) {
+	if _, _, err := s.read(wire.Reads{Mode: wire.ReadEventual, Least: 1_000_000}); !kv.SafeToRetry(err) {
 		t.Errorf("a position that does not come: %v; want an error that says to try again", err)
 	}
 	s.writers()
@@ -77,11 +77,43 @@ func TestServedReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, eventual := range []bool{false, true} {
-		position, ranges, err := s.read(eventual, result.Versionstamp.Position())
+	for _, reads := range []wire.Reads{{}, {Mode: wire.ReadEventual}, {Mode: wire.ReadIndexed, Leader: s.d.projection.Chain().Writer}} {
+		reads.Least = result.Versionstamp.Position()
+		position, ranges, err := s.read(reads)
 		if err != nil || position < result.Versionstamp.Position() || len(ranges[0]) != 1 || ranges[0][0].Versionstamp != result.Versionstamp {
-			t.Errorf("eventual %v: %v, %v, %v; want what was committed at %v", eventual, position, ranges, err, result.Versionstamp)
+			t.Errorf("mode %v: %v, %v, %v; want what was committed at %v", reads.Mode, position, ranges, err, result.Versionstamp)
 		}
+	}
+}
+
+// Who has an index of its own gets what has expired since the last record too; but nothing if its leader is not the one that the
+// reader's log names, as when the reader still has a log that was replaced.
+func TestServedIndexedReads(t *testing.T) {
+	s := newServed(t)
+	s.writers()
+	if _, err := s.d.Commit(t.Context(), putting("other", "v")); err != nil { // there is a leader
+		t.Fatal(err)
+	}
+	const soon = 200 * time.Millisecond // the log says that it has expired a second later
+	expiring := putting("k", "v")
+	expiring.Mutations[0].ExpireAt = kv.MillisOf(time.Now().Add(soon))
+	if _, err := s.d.Commit(t.Context(), expiring); err != nil {
+		t.Fatal(err)
+	}
+	leader := s.d.projection.Chain().Writer
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		if _, ranges, err := s.read(wire.Reads{Mode: wire.ReadEventual}); err == nil && len(ranges[0]) == 0 {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("the entry does not expire: %v, %v", ranges, err)
+		}
+	}
+	if _, ranges, err := s.read(wire.Reads{Mode: wire.ReadIndexed, Leader: leader}); err != nil || len(ranges[0]) != 1 {
+		t.Errorf("with an index of its own: %v, %v; want the entry, which the log still has", ranges, err)
+	}
+	leader[0]++
+	if _, _, err := s.read(wire.Reads{Mode: wire.ReadIndexed, Leader: leader}); !kv.SafeToRetry(err) {
+		t.Errorf("with an index of another leader: %v; want ErrUnavailable", err)
 	}
 }
 
@@ -89,9 +121,9 @@ func TestServedReads(t *testing.T) {
 func TestDamagedReplicaRefuses(t *testing.T) {
 	s := newServed(t)
 	s.d.broke(kv.Errorf(kv.ErrUnavailable, "damaged"))
-	for _, eventual := range []bool{false, true} {
-		if _, _, err := s.read(eventual, 0); !kv.SafeToRetry(err) {
-			t.Errorf("eventual %v: %v; want ErrUnavailable", eventual, err)
+	for mode := wire.ReadStrong; mode <= wire.ReadIndexed; mode++ {
+		if _, _, err := s.read(wire.Reads{Mode: mode}); !kv.SafeToRetry(err) {
+			t.Errorf("mode %v: %v; want ErrUnavailable", mode, err)
 		}
 	}
 	watch := wire.Watch{Keys: []kv.EncodedKey{"k"}}
@@ -117,13 +149,13 @@ func TestMalformedMessagesToReaders(t *testing.T) {
 	}
 	all := []kv.Range{{Start: "", End: "\xff", Limit: kv.MaxReadEntries}}
 	one := wire.EncodeRanges(all)
-	tooMuch := wire.Reads{Eventual: true, Requests: [][]byte{one, one}}
+	tooMuch := wire.Reads{Mode: wire.ReadEventual, Requests: [][]byte{one, one}}
 	for name, data := range map[string][]byte{"empty": nil, "noise": []byte("noise"), "too much": tooMuch.Encode()} {
 		if _, _, err := wire.DecodeReadReplies(body(data), 1); !errors.Is(err, kv.ErrInvalid) {
 			t.Errorf("%s: %v; want ErrInvalid", name, err)
 		}
 	}
-	mixed := wire.Reads{Eventual: true, Requests: [][]byte{one, {1, 99}, wire.EncodeRanges([]kv.Range{{Limit: 0}})}}
+	mixed := wire.Reads{Mode: wire.ReadEventual, Requests: [][]byte{one, {1, 99}, wire.EncodeRanges([]kv.Range{{Limit: 0}})}}
 	_, members, err := wire.DecodeReadReplies(body(mixed.Encode()), 3)
 	if err != nil {
 		t.Fatal(err)

@@ -6,14 +6,29 @@ import (
 
 	"github.com/millpondkv/millpond/internal/codec"
 	"github.com/millpondkv/millpond/kv"
+	"github.com/oklog/ulid/v2"
 )
 
 // Reads asks a reader for entries: all of its requests are answered from one snapshot.
 type Reads struct {
-	Eventual bool        // of what the reader has; otherwise of every commit that was answered before
+	Mode     ReadMode
+	Leader   ulid.ULID   // of ReadIndexed
 	Least    kv.Position // the snapshot must have the record at this position
 	Requests [][]byte    // each as EncodeRanges has it
 }
+
+// ReadMode is what a read must see, and by which clock it hides what has expired.
+type ReadMode byte
+
+const (
+	// ReadStrong sees every commit that was answered before, and goes by the leader's clock.
+	ReadStrong ReadMode = iota
+	// ReadEventual sees what the reader has, and goes by its clock.
+	ReadEventual
+	// ReadIndexed sees what the reader has, and goes by the log alone: who asks has a read index of its own, or will have, and hides
+	// what has expired since. Only a reader by whose log Leader leads answers it.
+	ReadIndexed
+)
 
 // MaxEntries bounds the sum of the limits in one message, so that a message of many requests asks for no more than a single
 // one may.
@@ -72,11 +87,9 @@ func DecodeRanges(member []byte) ([]kv.Range, error) {
 
 // Encode returns the message.
 func (r *Reads) Encode() []byte {
-	b := begin(kindReads, 16+room(r.Requests))
-	if r.Eventual {
-		b = append(b, 1)
-	} else {
-		b = append(b, 0)
+	b := append(begin(kindReads, 32+room(r.Requests)), byte(r.Mode))
+	if r.Mode == ReadIndexed {
+		b = append(b, r.Leader[:]...)
 	}
 	return appendMembers(binary.BigEndian.AppendUint64(b, uint64(r.Least)), r.Requests)
 }
@@ -87,9 +100,12 @@ func DecodeReads(data []byte) (*Reads, error) {
 	if err != nil {
 		return nil, err
 	}
-	consistency := d.Byte()
-	d.Want(consistency <= 1)
-	r := &Reads{Eventual: consistency == 1, Least: kv.Position(d.Uint64())}
+	r := &Reads{Mode: ReadMode(d.Byte())}
+	d.Want(r.Mode <= ReadIndexed)
+	if r.Mode == ReadIndexed {
+		r.Leader = ulid.ULID(d.Take(len(r.Leader)))
+	}
+	r.Least = kv.Position(d.Uint64())
 	r.Requests = d.members()
 	return r, d.end()
 }

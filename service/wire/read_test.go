@@ -43,13 +43,16 @@ func genReply(t *rapid.T) ReadReply {
 func TestReadsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		requests := rapid.SliceOfN(rapid.SliceOfN(rapid.Custom(genRange), 0, kv.MaxRanges), 1, 5).Draw(t, "requests")
-		want := Reads{Eventual: rapid.Bool().Draw(t, "eventual"), Least: kv.Position(rapid.Uint64().Draw(t, "least"))}
+		want := Reads{Mode: ReadMode(rapid.ByteMax(2).Draw(t, "mode")), Least: kv.Position(rapid.Uint64().Draw(t, "least"))}
+		if want.Mode == ReadIndexed {
+			want.Leader = ulid.ULID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "leader"))
+		}
 		for _, ranges := range requests {
 			want.Requests = append(want.Requests, EncodeRanges(ranges))
 		}
 		data := want.Encode()
 		got, err := DecodeReads(data)
-		if err != nil || got.Eventual != want.Eventual || got.Least != want.Least || len(got.Requests) != len(requests) {
+		if err != nil || got.Mode != want.Mode || got.Leader != want.Leader || got.Least != want.Least || len(got.Requests) != len(requests) {
 			t.Fatalf("got %+v, %v; want %+v", got, err, want)
 		}
 		for i, member := range got.Requests {

@@ -21,6 +21,7 @@ func TestCanaries(t *testing.T) {
 		"readers skip records":               {sim.Breaks{Contiguity: true}, "differs from a replay"},
 		"readers take void records":          {sim.Breaks{Epoch: true}, "differs from a replay"},
 		"strong reads do not wait":           {sim.Breaks{Wait: true}, "strong read that began"},
+		"strong reads may be behind":         {sim.Breaks{Behind: true}, "strong read that began"},
 		"leaders need no proof":              {sim.Breaks{Proof: true}, "read index that began"},
 		"the log understates leases":         {sim.Breaks{Lease: true}, "read index that began"},
 		"repeats do not say so":              {sim.Breaks{Repeat: true}, "was committed twice"},

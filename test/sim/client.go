@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/projection"
 	"github.com/millpondkv/millpond/test/check"
 	"github.com/millpondkv/millpond/writer"
 	"github.com/oklog/ulid/v2"
@@ -37,12 +39,14 @@ func (c *client) run() {
 		if c.chance.once(4) {
 			patience = c.chance.upTo(20 * time.Millisecond)
 		}
-		switch c.chance.below(7) {
+		switch c.chance.below(8) {
 		case 0, 1, 2, 3:
 			c.commit(patience)
 		case 4, 5:
 			c.strongRead(c.someReader(), patience)
 		case 6:
+			c.parallelRead(c.someReader(), patience)
+		case 7:
 			c.eventualRead(c.someReader(), patience)
 		}
 	}
@@ -136,6 +140,51 @@ func (c *client) strongRead(h *host, patience time.Duration) bool {
 	return c.read(ctx, h, at, o)
 }
 
+// parallelRead is a strong read too, but gets the read index while it reads, and hides what has expired by itself. Only if
+// the reader turns out to be behind the index it reads again.
+func (c *client) parallelRead(h *host, patience time.Duration) bool {
+	o := check.Operation{Client: c.index, Kind: check.Strong, Begin: time.Now(), Range: everything}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	type answer struct {
+		snapshot projection.Snapshot
+		ok       bool
+	}
+	reader, answers := &client{world: c.world, chance: c.world.chance(fmt.Sprint("client ", c.index, " at ", time.Since(c.world.began)))}, make(chan answer, 1)
+	go func() {
+		snapshot, ok := reader.snapshot(ctx, h, 0, o.Range, 0)
+		answers <- answer{snapshot, ok}
+	}()
+	index, err := c.readIndex(ctx)
+	first := <-answers
+	if err != nil || !first.ok {
+		return false
+	}
+	o.Now, o.Snapshot = index.Now, first.snapshot
+	if o.Snapshot.Chain.Applied < index.Position && !c.world.breaks.Behind {
+		again, ok := c.snapshot(ctx, h, index.Position, o.Range, 0)
+		if !ok {
+			return false
+		}
+		o.Snapshot = again
+	}
+	hide(&o.Snapshot, index.Now)
+	c.world.count("parallel reads")
+	c.done(o)
+	return true
+}
+
+// hide leaves out what has expired by now, as a read at that time does.
+func hide(s *projection.Snapshot, now kv.Millis) {
+	s.Entries[0] = slices.DeleteFunc(s.Entries[0], func(e kv.Entry) bool {
+		expired := e.ExpireAt.Expired(now)
+		if expired {
+			s.Hidden = max(s.Hidden, e.ExpireAt)
+		}
+		return expired
+	})
+}
+
 // readIndex asks writers until one leads.
 func (c *client) readIndex(ctx context.Context) (writer.ReadIndex, error) {
 	for ctx.Err() == nil {
@@ -165,22 +214,32 @@ func (c *client) eventualRead(h *host, patience time.Duration) bool {
 	return c.read(ctx, h, c.seen, o)
 }
 
-func (c *client) read(ctx context.Context, h *host, at kv.Position, o check.Operation) bool {
+func (c *client) read(ctx context.Context, h *host, at kv.Position, o check.Operation) (ok bool) {
+	if o.Snapshot, ok = c.snapshot(ctx, h, at, o.Range, o.Now); ok {
+		c.done(o)
+	}
+	return ok
+}
+
+// snapshot reads at a reader what it has once it has applied the record at that position.
+func (c *client) snapshot(ctx context.Context, h *host, at kv.Position, r kv.Range, now kv.Millis) (s projection.Snapshot, ok bool) {
 	h.gate(c.chance.upTo(time.Millisecond))
 	p := h.running()
 	if p == nil || p.projection.Wait(ctx, at) != nil {
-		return false
+		return s, false
 	}
 	h.gate(c.chance.upTo(time.Millisecond))
-	var err error
-	if o.Snapshot, err = p.projection.Read([]kv.Range{o.Range}, o.Now); err != nil {
-		return false
+	s, err := p.projection.Read([]kv.Range{r}, now)
+	if err != nil {
+		return s, false
 	}
 	h.gate(c.chance.upTo(time.Millisecond))
 	time.Sleep(c.chance.upTo(2 * time.Millisecond))
-	if p.link.usable(ctx) != nil {
-		return false
-	}
+	return s, p.link.usable(ctx) == nil
+}
+
+// done records a read that has succeeded.
+func (c *client) done(o check.Operation) {
 	o.End = time.Now()
 	c.seen = max(c.seen, o.Snapshot.Chain.Applied)
 	c.known = map[kv.EncodedKey]kv.Versionstamp{}
@@ -188,7 +247,6 @@ func (c *client) read(ctx context.Context, h *host, at kv.Position, o check.Oper
 		c.known[e.Key] = e.Versionstamp
 	}
 	c.world.record(o)
-	return true
 }
 
 // randomAtomic counts, and besides: compares and sets, sets for a while, deletes, sets a key with a versionstamp, or cannot

@@ -24,6 +24,7 @@ type Breaks struct {
 	Contiguity bool // readers take a record for the next one wherever it stands
 	Epoch      bool // readers take void records for ones that count
 	Wait       bool // a strong read does not wait for the read index
+	Behind     bool // a strong read that got its index meanwhile takes what a reader has that is behind it
 	Proof      bool // a writer answers without proof that it leads, though it is not alone
 	Lease      bool // the log says a shorter lease than the leader has
 	Repeat     bool // a client that sends a request again does not say so
@@ -206,6 +207,9 @@ func (w *World) prove() {
 		for !c.strongRead(h, healsIn) && time.Since(began) < healsIn {
 		}
 		w.violateAfter(began, "a strong read at "+h.name)
+		for !c.parallelRead(h, healsIn) && time.Since(began) < healsIn {
+		}
+		w.violateAfter(began, "a strong read, with its index meanwhile, at "+h.name)
 	}
 }
 
