@@ -73,7 +73,6 @@ snapshot of its own. If the server does not tell when entries expire, exit code 
 
 func bindWithoutExpiry(cmd *cobra.Command) *bool {
 	accepted := cmd.Flags().Bool("without-expiry", false, "be content with entries that never expire if the server does not tell when they do")
-	bindEnv(cmd, "without-expiry")
 	return accepted
 }
 

@@ -166,7 +166,6 @@ func bindImport(cmd *cobra.Command) *importFlags {
 	cmd.Flags().StringVar(&f.ifExists, "if-exists", string(importer.Fail), "what to do with another entry that is there: fail, skip or overwrite")
 	cmd.Flags().BoolVar(&f.options.DryRun, "dry-run", false, "write nothing, say what would be written")
 	cmd.RegisterFlagCompletionFunc("if-exists", cobra.FixedCompletions([]string{"fail", "skip", "overwrite"}, cobra.ShellCompDirectiveNoFileComp))
-	bindEnv(cmd, "if-exists")
 	cmd.PreRunE = func(*cobra.Command, []string) error { return f.parse() }
 	return f
 }

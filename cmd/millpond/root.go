@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/millpondkv/millpond/internal/cli"
 )
 
 // newRootCommand returns the command line. It sets *running when a command begins: errors before that are about usage.
@@ -36,11 +39,9 @@ Data goes to stdout, everything else to stderr. Exit codes:
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := cmd.ValidateFlagGroups(); err != nil { // cobra does it too, but later
-				return err
-			}
-			*running = true
-			return applyEnv(cmd)
+			err := cmp.Or(applyEnv(cmd), cmd.ValidateFlagGroups()) // cobra validates them too, but later
+			*running = err == nil
+			return err
 		},
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
@@ -48,6 +49,8 @@ Data goes to stdout, everything else to stderr. Exit codes:
 		newQueueCommand(), newStatusCommand(), newVerifyCommand())
 	root.AddCommand(newExportCommand(), newImportCommand(), newContextCommand(), newManCommand(), newDumpLogCommand(), newDBCommand())
 	root.AddCommand(newBackupCommand(), newRestoreCommand(), newBranchCommand())
+	bindEnv(root)
+	cli.Prepare(root)
 	return root
 }
 
