@@ -20,16 +20,19 @@ that speaks KV Connect: Millpond's, denokv's or Deno Deploy's; status and verify
 Keys are written as JavaScript writes them: '["users", 1, 2n, true, new Uint8Array([1, 2])]'. JSON arrays are keys too.
 Values are JavaScript: '{ name: "Alice", born: new Date("1990-01-01") }', 1, 2n, new Map([["a", 1]]), or JSON.
 
-Data goes to stdout, everything else to stderr. Exit codes:
-  0    done
-  1    another error
-  2    the command line is wrong
-  3    a key was not found
-  4    a check failed: the entry is not as it had to be
-  5    the access token, or the user of NATS, was refused
-  6    the server cannot be reached, or is unavailable
-  7    done, but not everything could be carried over; what, is listed
-  130  interrupted`,
+Each flag can be set by the environment variable that stands behind it in a command's help; flags come first.
+
+Data goes to stdout, everything else to stderr. All commands have the same exit codes:
+
+    0    done
+    1    another error, such as a file that cannot be read or a database that is not there
+    2    the command line, a variable or a settings file is wrong; nothing was done
+    3    a key was not found
+    4    a check failed: the entry is not as it had to be
+    5    the access token, or the user of NATS, was refused
+    6    the server cannot be reached, or is unavailable
+    7    done, but not everything could be carried over; what, is listed
+    130  interrupted`,
 		Example: `  millpond serve
   millpond set '["users", "alice"]' '{ name: "Alice" }'
   millpond get '["users", "alice"]'

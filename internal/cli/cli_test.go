@@ -15,6 +15,7 @@ func newCommand() *cobra.Command {
 	fish := &cobra.Command{Use: "fish NAME", Short: "Catch a fish", Args: cobra.ExactArgs(1), RunE: func(*cobra.Command, []string) error { return nil },
 		Long: strings.Repeat("word ", 50) + "\nnext\n\n  a line   as it is\nafter"}
 	fish.Flags().Int("limit", 0, strings.Repeat("many words ", 20))
+	fish.Flags().Uint64("from", 0, "where")
 	fish.Flags().Duration("for", 0, "so long")
 	fish.Flags().Bool("alive", false, "let it go")
 	fish.Flags().Bool("dead", false, "eat it")
@@ -38,6 +39,7 @@ func TestErrors(t *testing.T) {
 		"fish -5":                                `there is no flag -5; an argument that begins with "-" comes after "--", as in: -- -5`,
 		"fish a --limit":                         `--limit needs a value`,
 		"fish a --limit x":                       `--limit: "x" is not a whole number`,
+		"fish a --from -1":                       `--from: "-1" is not a whole number`,
 		"fish a --limit 1e99":                    `--limit: "1e99" is not a whole number`,
 		"fish a --for 5":                         `--for: "5" is not a duration; write a number and a unit, such as 500ms, 30s or 2h`,
 		"fish a --alive=maybe":                   `--alive: "maybe" is neither true nor false`,

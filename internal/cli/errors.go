@@ -34,12 +34,14 @@ func flagError(_ *cobra.Command, err error) error {
 	return err
 }
 
+var number = map[string]bool{"int": true, "int64": true, "uint64": true}
+
 // ValueError says why flag cannot have the value text. err is what flag.Value.Set returned for it.
 func ValueError(flag *pflag.Flag, text string, err error) error {
 	switch kind := flag.Value.Type(); {
-	case kind == "int" && errors.Is(err, strconv.ErrRange):
+	case number[kind] && errors.Is(err, strconv.ErrRange):
 		return fmt.Errorf("%q is too large", text)
-	case kind == "int":
+	case number[kind]:
 		return fmt.Errorf("%q is not a whole number", text)
 	case kind == "bool":
 		return fmt.Errorf("%q is neither true nor false", text)

@@ -72,11 +72,14 @@ func Execute(cmd *cobra.Command, s Settings) int {
 		},
 	})
 	cli.Prepare(cmd)
+	var address *net.AddrError // it is none
+	var settings *SettingsError
 	ran, err := cmd.ExecuteContextC(context.Background())
 	switch {
 	case err == nil:
 		return 0
-	case code == exitUsage:
+	case code == exitUsage, errors.As(err, &address), errors.As(err, &settings):
+		code = exitUsage
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\nSee: %s --help\n", cmd.Name(), cli.ArgsError(ran, err), ran.CommandPath())
 	default:
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", cmd.Name(), err)
