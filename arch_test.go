@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"service":           append([]string{"service/wire", "internal/batch", "internal/fault", "internal/measure", "internal/near"}, servers...),
 	"service/wire":      {"kv", "internal/codec"}, // clients use it too
 	"internal/serve":    append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/recovery", "internal/syncfile"}, servers...),
-	"internal/cluster":  append([]string{"service", "internal/front", "internal/config", "internal/fault"}, servers...),
+	"internal/cluster":  append([]string{"service", "internal/front", "internal/cli", "internal/config", "internal/fault"}, servers...),
 	"internal/front":    {"kvconnect"},
 	"internal/recovery": append([]string{"engine"}, servers...), // what backup needs, made of what servers are made of
 
@@ -47,6 +47,7 @@ var arrows = map[string][]string{
 	"cmd":               append([]string{"engine", "service", "client/...", "kv/v8/literal", "internal/..."}, servers...),
 
 	"internal/batch":      {},
+	"internal/cli":        {},
 	"internal/codec":      {"kv"},
 	"internal/config":     {},
 	"internal/fault":      {},                                           // named points and guards; nothing without the tag faults

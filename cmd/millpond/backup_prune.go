@@ -18,7 +18,7 @@ func newBackupPruneCommand() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "prune LOCATION",
-		Short: "Delete what is not needed any more to restore a database to the moments of the last weeks",
+		Short: "Delete what is not needed to restore a database to the last weeks",
 		Long: `Delete from the archive of a database in LOCATION what is not needed any more to restore it to any moment of the time that
 --keep says. The newest full copy always stays. What an interrupted backup has left is deleted too, if it is older than a day.`,
 		Args: cobra.ExactArgs(1),

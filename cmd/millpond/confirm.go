@@ -14,7 +14,6 @@ type confirmation struct{ yes bool }
 func bindYes(cmd *cobra.Command, usage string) *confirmation {
 	c := &confirmation{}
 	cmd.Flags().BoolVarP(&c.yes, "yes", "y", false, usage)
-	bindEnv(cmd, "yes")
 	return c
 }
 

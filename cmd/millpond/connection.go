@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -44,11 +43,14 @@ func (c *connection) do(cmd *cobra.Command, f func(context.Context, *client.DB) 
 	c.logger = slog.New(tint.NewTextHandler(cmd.ErrOrStderr(), &tint.Options{Level: slog.LevelWarn, NoColor: true}))
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 	defer stop()
-	err := c.open(ctx, f)
-	if advice := c.advice(err); advice != "" {
-		return fmt.Errorf("%w\n%s", err, advice)
+	return c.remote().advise(c.open(ctx, f))
+}
+
+func (c *connection) remote() remote {
+	return remote{
+		url: c.URL, urlFrom: "--url or MILLPOND_URL",
+		token: c.AccessToken, tokenSource: c.loader.Source("access-token"), tokenFrom: "set DENO_KV_ACCESS_TOKEN to the server's, or use --access-token-file",
 	}
-	return err
 }
 
 func (c *connection) open(ctx context.Context, f func(context.Context, *client.DB) error) error {

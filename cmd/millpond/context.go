@@ -39,8 +39,11 @@ func newContextAddCommand() *cobra.Command {
 		Use:   "add NAME",
 		Short: "Keep a server under a name",
 		Long: `Keep a server under a name. --set keeps other settings with which commands reach servers, such as --set timeout=5s or
---set nats=nats://a:4222,nats://b:4222 --set nats-creds=/home/me/a.creds for those that speak to a cluster over NATS.`,
-		Args: cobra.ExactArgs(1),
+--set nats=nats://a:4222,nats://b:4222 --set nats-creds=/home/me/a.creds for those that speak to a cluster over NATS.
+
+What is kept is said each time: no environment variable sets these flags.`,
+		Args:        cobra.ExactArgs(1),
+		Annotations: map[string]string{noEnv: "true"},
 	}
 	var url, file, env string
 	var more []string
@@ -173,6 +176,7 @@ func newContextUseCommand() *cobra.Command {
 		Use:               "use NAME | use --none",
 		Short:             "Make a context the current one, or none",
 		Args:              cobra.MaximumNArgs(1),
+		Annotations:       map[string]string{noEnv: "true"},
 		ValidArgsFunction: completeContexts,
 	}
 	none := cmd.Flags().Bool("none", false, "let no context be the current one")

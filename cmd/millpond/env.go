@@ -1,37 +1,64 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/millpondkv/millpond/internal/cli"
 )
 
 // envAnnotation marks the flags that a variable can set too. (Settings of internal/config have their own.)
 const envAnnotation = "millpond_env"
 
-// bindEnv lets a variable set a flag: MILLPOND_OUTPUT for --output. It is for flags that say how a command works; what it works on
-// is said each time.
-func bindEnv(cmd *cobra.Command, name string) {
-	flag := cmd.Flags().Lookup(name)
-	variable := "MILLPOND_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-	flag.Usage += " [" + variable + "]"
-	cmd.Flags().SetAnnotation(name, envAnnotation, []string{variable})
+// noEnv marks a command whose flags no variable sets: they say what is kept, not how commands work.
+const noEnv = "millpond_no_env"
+
+// bindEnv gives each flag of cmd, and of the commands below it, a variable, and names it in the help: MILLPOND_OUTPUT for --output.
+func bindEnv(cmd *cobra.Command) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if strings.Contains(f.Usage, "MILLPOND_") || cmd.Annotations[noEnv] != "" {
+			return
+		}
+		variable := "MILLPOND_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		f.Usage += " [" + variable + "]"
+		cmd.Flags().SetAnnotation(f.Name, envAnnotation, []string{variable})
+	})
+	for _, sub := range cmd.Commands() {
+		bindEnv(sub)
+	}
 }
 
-// applyEnv sets the flags that were not given from their variables.
+// applyEnv sets the flags from their variables, save those that were given or that another one excludes which was given.
 func applyEnv(cmd *cobra.Command) (err error) {
+	given := map[string]bool{} // groups of flags that exclude each other
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		for _, group := range exclusive(f) {
+			given[group] = true
+		}
+	})
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		names := f.Annotations[envAnnotation]
 		if err != nil || f.Changed || len(names) == 0 {
 			return
 		}
+		for _, group := range exclusive(f) {
+			if given[group] {
+				return
+			}
+		}
 		if text := os.Getenv(names[0]); text != "" {
+			f.Changed = true
 			if failed := f.Value.Set(text); failed != nil {
-				err = usagef("the environment variable %s is %q: %w", names[0], text, failed)
+				err = fmt.Errorf("the environment variable %s: %w", names[0], cli.ValueError(f, text, failed))
 			}
 		}
 	})
 	return err
 }
+
+// exclusive returns the groups that cmd.MarkFlagsMutuallyExclusive has put f into.
+func exclusive(f *pflag.Flag) []string { return f.Annotations["cobra_annotation_mutually_exclusive"] }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"regexp"
 	"syscall"
 
 	"github.com/nats-io/nats.go"
@@ -15,7 +17,7 @@ import (
 	"github.com/millpondkv/millpond/kv"
 )
 
-// The exit codes, as the help of the root command has them.
+// The exit codes, as the help of the root command has them for users.
 const (
 	exitOK           = 0
 	exitError        = 1
@@ -41,6 +43,7 @@ var errNotFound = errors.New("not found")
 // exit shows err, with which the command has ended, and returns its exit code.
 func exit(err error, command string, stderr io.Writer) int {
 	code := exitCode(err)
+	err = withoutPart(err)
 	switch {
 	case code == exitOK || code == exitInterrupted || errors.Is(err, errNotFound):
 	case code == exitUsage:
@@ -51,13 +54,26 @@ func exit(err error, command string, stderr io.Writer) int {
 	return code
 }
 
+// part is how the server names what is wrong in an atomic, of which a command's user knows nothing.
+var part = regexp.MustCompile(`^(mutation|enqueue) 0: `)
+
+// withoutPart returns err without that name, if there is one.
+func withoutPart(err error) error {
+	if err == nil || !part.MatchString(err.Error()) {
+		return err
+	}
+	return errors.New(part.ReplaceAllString(err.Error(), ""))
+}
+
 func exitCode(err error) int {
 	var usage *usageError
 	var unreachable *cluster.UnreachableError
+	var address *net.AddrError // it is none
+	var settings *cluster.SettingsError
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.Is(err, kv.ErrInvalid), errors.As(err, &address), errors.As(err, &settings):
 		return exitUsage
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
@@ -69,22 +85,42 @@ func exitCode(err error) int {
 		return exitUnauthorized
 	case errors.As(err, &unreachable), errors.Is(err, kv.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return exitUnavailable
-	}
-	if errors.Is(err, errIncomplete) {
+	case errors.Is(err, errIncomplete):
 		return exitIncomplete
 	}
 	return exitError
 }
 
-// advice returns what to do about err, or nothing.
-func (c *connection) advice(err error) string {
+// advisedError is an error in words that say what to do about it.
+type advisedError struct {
+	error
+	advice string
+}
+
+func (e *advisedError) Error() string { return e.advice }
+func (e *advisedError) Unwrap() error { return e.error }
+
+// remote is a server that a command speaks to, in the words of the command line.
+type remote struct {
+	url         string
+	urlFrom     string // how another one is named
+	token       string
+	tokenSource string // where the token came from
+	tokenFrom   string // how one is given
+}
+
+// advise puts err into words that say what to do, if the server could not be reached or has refused the token.
+func (s remote) advise(err error) error {
+	var advised *advisedError
 	switch {
+	case errors.As(err, &advised): // it came from another server
+		return err
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Sprintf("nothing listens at %s; start a server with \"millpond serve\", or name another one with --url or MILLPOND_URL", c.URL)
-	case errors.Is(err, kv.ErrUnauthorized) && c.AccessToken == "":
-		return "no access token was given; set DENO_KV_ACCESS_TOKEN to the server's, or use --access-token-file"
+		return &advisedError{err, fmt.Sprintf("nothing listens at %s; start a server with \"millpond serve\", or name another one with %s", s.url, s.urlFrom)}
+	case errors.Is(err, kv.ErrUnauthorized) && s.token == "":
+		return &advisedError{err, fmt.Sprintf("%s needs an access token, and none was given; %s", s.url, s.tokenFrom)}
 	case errors.Is(err, kv.ErrUnauthorized):
-		return "the access token came from " + c.loader.Source("access-token")
+		return &advisedError{err, fmt.Sprintf("%s has refused the access token, which came from %s", s.url, s.tokenSource)}
 	}
-	return ""
+	return err
 }

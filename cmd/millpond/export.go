@@ -59,21 +59,22 @@ snapshot of its own. If the server does not tell when entries expire, exit code 
 		}
 		defer file.Close()
 		s.Start = file.last
-		return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
-			err := runExport(ctx, cmd, db, s, file, *withoutExpiry)
-			if err != nil && !errors.Is(err, errIncomplete) {
-				fmt.Fprintf(cmd.ErrOrStderr(), "stopped; add --resume to go on with %s\n", file.partial())
-				return err
-			}
-			return errors.Join(file.finish(), err)
+		err = conn.do(cmd, func(ctx context.Context, db *client.DB) error {
+			return runExport(ctx, cmd, db, s, file, *withoutExpiry)
 		})
+		if err == nil || errors.Is(err, errIncomplete) {
+			return errors.Join(file.finish(), err)
+		}
+		if !file.discardEmpty() {
+			fmt.Fprintf(cmd.ErrOrStderr(), "stopped; add --resume to go on with %s\n", file.partial())
+		}
+		return err
 	}
 	return cmd
 }
 
 func bindWithoutExpiry(cmd *cobra.Command) *bool {
 	accepted := cmd.Flags().Bool("without-expiry", false, "be content with entries that never expire if the server does not tell when they do")
-	bindEnv(cmd, "without-expiry")
 	return accepted
 }
 

@@ -28,7 +28,10 @@ type exportFile struct {
 
 // beginExport opens the partial file: a new one, or with resume that of an earlier export, cut behind its last whole line.
 func beginExport(cmd *cobra.Command, name string, resume bool, sure *confirmation) (*exportFile, error) {
-	if _, err := os.Stat(name); err == nil {
+	if info, err := os.Stat(name); err == nil {
+		if info.IsDir() {
+			return nil, usagef("%s is a directory; name a file", name)
+		}
 		if err := sure.confirm(cmd, name+" is there and will be replaced"); err != nil {
 			return nil, err
 		}
@@ -88,6 +91,15 @@ func (e *exportFile) finish() error {
 		return err
 	}
 	return syncfile.Publish(e.partial(), e.name)
+}
+
+// discardEmpty deletes the partial file if nothing has been written to it, and reports whether it did.
+func (e *exportFile) discardEmpty() bool {
+	if err := e.Close(); err != nil {
+		return false
+	}
+	info, err := os.Stat(e.partial())
+	return err == nil && info.Size() == 0 && os.Remove(e.partial()) == nil
 }
 
 // Close writes what is left; after finish it does nothing.

@@ -14,7 +14,6 @@ import (
 	"github.com/millpondkv/millpond/client"
 	"github.com/millpondkv/millpond/internal/config"
 	"github.com/millpondkv/millpond/internal/importer"
-	"github.com/millpondkv/millpond/kv"
 )
 
 const importHelp = `An import can be stopped at any time and run again: it goes on where it was. Entries are written in atomic commits of up to
@@ -61,16 +60,17 @@ func openFile(name string, stdin io.Reader) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	begin := make([]byte, len(sqliteMagic))
-	if n, _ := file.ReadAt(begin, 0); string(begin[:n]) == sqliteMagic {
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		file.Close()
+		return nil, usagef("%s is a directory; name a file", name)
+	}
+	begin := make([]byte, len(importer.SQLiteMagic))
+	if n, _ := file.ReadAt(begin, 0); string(begin[:n]) == importer.SQLiteMagic {
 		file.Close()
 		return nil, usagef("%s is an SQLite database; use: millpond import sqlite %[1]s", name)
 	}
 	return file, nil
 }
-
-// sqliteMagic is how every SQLite database begins (sqlite.org/fileformat.html).
-const sqliteMagic = "SQLite format 3\x00"
 
 func newImportSQLiteCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -137,14 +137,21 @@ that expire become entries that stay, and the exit code is 7 unless --without-ex
 			opening, cancel := settings.bounded(ctx)
 			from, err := client.Open(opening, args[0], client.WithAccessToken(settings.FromAccessToken), client.WithLogger(settings.logger))
 			cancel()
-			if errors.Is(err, kv.ErrUnauthorized) {
-				return fmt.Errorf("read %s: %w; give its access token with --from-access-token-file", args[0], err)
-			}
 			if err != nil {
-				return fmt.Errorf("read %s: %w", args[0], err)
+				return settings.failedToRead(args[0], err)
 			}
 			defer from.Close()
-			err = flags.run(ctx, cmd, db, importer.FromDatabase(ctx, from, flags.options.Prefix), -1, out)
+			source := importer.FromDatabase(ctx, from, flags.options.Prefix)
+			err = flags.run(ctx, cmd, db, func(yield func(importer.Item, error) bool) {
+				for item, err := range source {
+					if err != nil {
+						err = settings.failedToRead(args[0], err)
+					}
+					if !yield(item, err) {
+						return
+					}
+				}
+			}, -1, out)
 			if err != nil && !errors.Is(err, errIncomplete) {
 				return err
 			}
@@ -152,6 +159,19 @@ that expire become entries that stay, and the exit code is 7 unless --without-ex
 		})
 	}
 	return cmd
+}
+
+// failedToRead says that err came from the server that is read.
+func (s *importKV) failedToRead(url string, err error) error {
+	from := remote{
+		url: url, urlFrom: "the URL behind \"import kv\"",
+		token: s.FromAccessToken, tokenSource: s.loader.Source("from-access-token"), tokenFrom: "use --from-access-token-file",
+	}
+	advised := from.advise(err)
+	if advised == err {
+		return &advisedError{err, fmt.Sprintf("read %s: %v", url, err)}
+	}
+	return advised
 }
 
 // importFlags are those of every import.
@@ -166,7 +186,6 @@ func bindImport(cmd *cobra.Command) *importFlags {
 	cmd.Flags().StringVar(&f.ifExists, "if-exists", string(importer.Fail), "what to do with another entry that is there: fail, skip or overwrite")
 	cmd.Flags().BoolVar(&f.options.DryRun, "dry-run", false, "write nothing, say what would be written")
 	cmd.RegisterFlagCompletionFunc("if-exists", cobra.FixedCompletions([]string{"fail", "skip", "overwrite"}, cobra.ShellCompDirectiveNoFileComp))
-	bindEnv(cmd, "if-exists")
 	cmd.PreRunE = func(*cobra.Command, []string) error { return f.parse() }
 	return f
 }

@@ -30,7 +30,6 @@ A long list is read in batches, each a snapshot of its own.`,
 	cmd.Flags().StringVar(&end, "end", "", "end before this `key`; with a PREFIX it must begin with it")
 	cmd.Flags().IntVar(&s.Limit, "limit", 0, "show at most this many entries; 0 is all")
 	cmd.Flags().IntVar(&s.BatchSize, "batch-size", kv.MaxReadEntries/2, "read this many entries with one request, at most 1000")
-	bindEnv(cmd, "batch-size")
 	cmd.Flags().BoolVar(&s.Reverse, "reverse", false, "begin with the largest key")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		prefix := ""

@@ -3,10 +3,10 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
-	"strings"
+
+	"github.com/millpondkv/millpond/internal/cli"
 )
 
 func main() {
@@ -23,10 +23,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !running {
-		if strings.Contains(err.Error(), " arg(s), ") { // "accepts 1 arg(s), received 0" does not say what for
-			err = fmt.Errorf("%w: %s", err, cmd.UseLine())
-		}
-		err = &usageError{err} // cobra's, about flags and arguments
+		err = &usageError{cli.ArgsError(cmd, err)}
 	}
 	return exit(err, cmd.CommandPath(), stderr)
 }

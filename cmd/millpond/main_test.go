@@ -85,6 +85,7 @@ func TestWatchInterrupted(t *testing.T) {
 		want   []string
 	}{
 		{"table", []string{
+			`KEY    VERSIONSTAMP          VALUE`,
 			`["a"]  -                     -`, `["b"]  -                     -`,
 			`["b"]  00000000000000010000  1`,
 		}},
@@ -105,7 +106,7 @@ func TestWatchInterrupted(t *testing.T) {
 			if !lines.Scan() || lines.Text() != want {
 				t.Errorf("line %d: %q, want %q", i, lines.Text(), want)
 			}
-			if i == 1 && millpond(io.Discard, "set", `["b"]`, "1") != exitOK {
+			if i == len(test.want)-2 && millpond(io.Discard, "set", `["b"]`, "1") != exitOK {
 				t.Fatal("set failed")
 			}
 		}

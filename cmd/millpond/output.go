@@ -36,7 +36,6 @@ func bindOutput(cmd *cobra.Command, formats ...string) *output {
 	}
 	o := &output{format: formats[0], allowed: formats}
 	cmd.Flags().VarP(o, "output", "o", "how to show it: "+strings.Join(formats, ", "))
-	bindEnv(cmd, "output")
 	cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	return o
 }
@@ -46,7 +45,7 @@ func (o *output) Type() string   { return "format" }
 
 func (o *output) Set(format string) error {
 	if !slices.Contains(o.allowed, format) {
-		return fmt.Errorf("it is one of %s", strings.Join(o.allowed, ", "))
+		return fmt.Errorf("%q is none of %s", format, strings.Join(o.allowed, ", "))
 	}
 	if format == "ndjson" {
 		format = "json"

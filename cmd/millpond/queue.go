@@ -26,9 +26,7 @@ func newQueueCommand() *cobra.Command {
 		Short: "Send, take and look at the messages of a database's queue",
 		Long:  `Send, take and look at the messages of a database's queue. All but "send" need Millpond behind the URL.`,
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usagef("say what to do: send, listen, stats, peek or retry-dead")
-		},
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newQueueSendCommand(), newQueueListenCommand(), newQueueStatsCommand(), newQueuePeekCommand(), newQueueRetryDeadCommand())
 	return cmd

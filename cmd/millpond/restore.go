@@ -66,7 +66,7 @@ their versionstamps; what has expired is left out. New commits get versionstamps
 a check with one from the time after that moment fails. A restore that was interrupted is begun again with the same command.`,
 		Example: `  millpond restore /backups --data ./restored --dry-run
   millpond restore /backups --db orders --to-time 2026-01-31T12:00:00Z --data ./restored
-  millpond restore /backups --db orders --as orders-before --to-versionstamp 0000000000b5c29f0000 --data ./restored`,
+  millpond restore /backups --as before --to-versionstamp 0000000000b5c29f0000 --data ./restored`,
 		Args: cobra.ExactArgs(1),
 	}
 	c := bindArchive(cmd, &s, &s.archiveSettings)

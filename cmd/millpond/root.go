@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/millpondkv/millpond/internal/cli"
 )
 
 // newRootCommand returns the command line. It sets *running when a command begins: errors before that are about usage.
@@ -17,16 +20,19 @@ that speaks KV Connect: Millpond's, denokv's or Deno Deploy's; status and verify
 Keys are written as JavaScript writes them: '["users", 1, 2n, true, new Uint8Array([1, 2])]'. JSON arrays are keys too.
 Values are JavaScript: '{ name: "Alice", born: new Date("1990-01-01") }', 1, 2n, new Map([["a", 1]]), or JSON.
 
-Data goes to stdout, everything else to stderr. Exit codes:
-  0    done
-  1    another error
-  2    the command line is wrong
-  3    a key was not found
-  4    a check failed: the entry is not as it had to be
-  5    the access token, or the user of NATS, was refused
-  6    the server cannot be reached, or is unavailable
-  7    done, but not everything could be carried over; what, is listed
-  130  interrupted`,
+Each flag can be set by the environment variable that stands behind it in a command's help; flags come first.
+
+Data goes to stdout, everything else to stderr. All commands have the same exit codes:
+
+    0    done
+    1    another error, such as a file that cannot be read or a database that is not there
+    2    the command line, a variable or a settings file is wrong; nothing was done
+    3    a key was not found
+    4    a check failed: the entry is not as it had to be
+    5    the access token, or the user of NATS, was refused
+    6    the server cannot be reached, or is unavailable
+    7    done, but not everything could be carried over; what, is listed
+    130  interrupted`,
 		Example: `  millpond serve
   millpond set '["users", "alice"]' '{ name: "Alice" }'
   millpond get '["users", "alice"]'
@@ -36,11 +42,9 @@ Data goes to stdout, everything else to stderr. Exit codes:
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := cmd.ValidateFlagGroups(); err != nil { // cobra does it too, but later
-				return err
-			}
-			*running = true
-			return applyEnv(cmd)
+			err := cmp.Or(applyEnv(cmd), cmd.ValidateFlagGroups()) // cobra validates them too, but later
+			*running = err == nil
+			return err
 		},
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
@@ -48,6 +52,8 @@ Data goes to stdout, everything else to stderr. Exit codes:
 		newQueueCommand(), newStatusCommand(), newVerifyCommand())
 	root.AddCommand(newExportCommand(), newImportCommand(), newContextCommand(), newManCommand(), newDumpLogCommand(), newDBCommand())
 	root.AddCommand(newBackupCommand(), newRestoreCommand(), newBranchCommand())
+	bindEnv(root)
+	cli.Prepare(root)
 	return root
 }
 

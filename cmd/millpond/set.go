@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/millpondkv/millpond/client"
 	"github.com/millpondkv/millpond/internal/ndjson"
@@ -38,12 +36,6 @@ With --if-absent or --if-versionstamp nothing is written and the exit code is 4 
 	cmd.Flags().BoolVar(&form.u64, "u64", false, "store a Deno.KvU64")
 	cmd.Flags().BoolVar(&form.bytes, "bytes", false, "store the bytes of the file that VALUE names")
 	cmd.MarkFlagsMutuallyExclusive("u64", "bytes")
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		if negative := new(pflag.NotExistError); errors.As(err, &negative) && negative.GetSpecifiedName() < "A" {
-			return fmt.Errorf("%w; a value that begins with - comes after --, as in: millpond set '[\"balance\"]' -- -5", err)
-		}
-		return err
-	})
 	guard := bindGuard(cmd)
 	var expireIn time.Duration
 	cmd.Flags().DurationVar(&expireIn, "expire-in", 0, "let the entry expire after this time, such as 90s or 24h; 0 is never")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +31,7 @@ value; with -o json both are null.`,
 			return err
 		}
 		return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
-			return runWatch(ctx, db, keys, out.changePrinter(cmd.OutOrStdout()))
+			return runWatch(ctx, db, keys, out.changePrinter(cmd.OutOrStdout(), keys))
 		})
 	}
 	return cmd
@@ -59,14 +60,28 @@ func runWatch(ctx context.Context, db *client.DB, keys []kv.Key, show func(clien
 	return nil
 }
 
-// changePrinter returns a function that shows an entry on a line of its own, at once.
-func (o *output) changePrinter(w io.Writer) func(client.RawEntry) error {
+// changePrinter returns a function that shows an entry of one of keys on a line of its own, at once.
+func (o *output) changePrinter(w io.Writer, keys []kv.Key) func(client.RawEntry) error {
 	if o.format != "table" {
 		return o.printer(w).entry
 	}
-	return func(e client.RawEntry) error {
-		versionstamp, value := showEntry(e)
-		_, err := fmt.Fprintf(w, "%s  %-20s  %s\n", showKey(e.Key), versionstamp, value)
+	widest := len("KEY")
+	for _, key := range keys {
+		widest = max(widest, utf8.RuneCountInString(showKey(key)))
+	}
+	row := func(key, versionstamp, value string) error {
+		_, err := fmt.Fprintf(w, "%-*s  %-20s  %s\n", widest, key, versionstamp, value)
 		return err
+	}
+	headed := false
+	return func(e client.RawEntry) error {
+		if !headed {
+			headed = true
+			if err := row("KEY", "VERSIONSTAMP", "VALUE"); err != nil {
+				return err
+			}
+		}
+		versionstamp, value := showEntry(e)
+		return row(showKey(e.Key), versionstamp, value)
 	}
 }

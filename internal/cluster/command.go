@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,8 +14,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/millpondkv/millpond/internal/config"
 	"github.com/spf13/cobra"
+
+	"github.com/millpondkv/millpond/internal/cli"
+	"github.com/millpondkv/millpond/internal/config"
 )
 
 // Settings are those of one program of a cluster: a *ReaderConfig or a *WriterConfig.
@@ -37,8 +40,12 @@ func Execute(cmd *cobra.Command, s Settings) int {
 	code := exitUsage // until a command begins
 	cmd.Args, cmd.SilenceErrors, cmd.SilenceUsage = cobra.NoArgs, true, true
 	loader := config.Bind(cmd.PersistentFlags(), s)
-	load := func() error {
-		err := loader.Load(os.LookupEnv)
+	var log *slog.Logger
+	load := func() (err error) {
+		if err := loader.Load(os.LookupEnv); err != nil {
+			return err
+		}
+		log, err = newLogger(s.logging().LogFormat, s.logging().LogLevel, cmd.ErrOrStderr())
 		if err == nil {
 			code = exitError
 		}
@@ -46,10 +53,6 @@ func Execute(cmd *cobra.Command, s Settings) int {
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := load(); err != nil {
-			return err
-		}
-		log, err := newLogger(s.logging().LogFormat, s.logging().LogLevel, cmd.ErrOrStderr())
-		if err != nil {
 			return err
 		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -68,14 +71,20 @@ func Execute(cmd *cobra.Command, s Settings) int {
 			return health(cmd.Context(), s.healthAddr(), cmd.OutOrStdout())
 		},
 	})
-	if err := cmd.ExecuteContext(context.Background()); err != nil {
+	cli.Prepare(cmd)
+	var address *net.AddrError // it is none
+	var settings *SettingsError
+	ran, err := cmd.ExecuteContextC(context.Background())
+	switch {
+	case err == nil:
+		return 0
+	case code == exitUsage, errors.As(err, &address), errors.As(err, &settings):
+		code = exitUsage
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\nSee: %s --help\n", cmd.Name(), cli.ArgsError(ran, err), ran.CommandPath())
+	default:
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", cmd.Name(), err)
-		if code == exitUsage {
-			fmt.Fprintf(cmd.ErrOrStderr(), "See: %s --help\n", cmd.Name())
-		}
-		return code
 	}
-	return 0
+	return code
 }
 
 // healthTimeout is below that of a container engine's health check.
@@ -96,6 +105,9 @@ func health(ctx context.Context, addr string, out io.Writer) error {
 		return err
 	}
 	response, err := http.DefaultClient.Do(request)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("nothing listens at %s; start the program, or name the address it was started with", addr)
+	}
 	if err != nil {
 		return err
 	}

@@ -120,7 +120,7 @@ func TestPrecedence(t *testing.T) {
 		}
 	}
 	for want, args := range map[string][]string{
-		"unknown flag: --natz":     {"--natz", "x"},
+		"there is no flag --natz":  {"--natz", "x"},
 		"\"much\" is neither true": {"--allow-unsafe=much"},
 		"no setting \"natz\"":      {"--config", misspelt(t)},
 	} {

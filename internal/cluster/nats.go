@@ -41,7 +41,7 @@ const (
 // options are those of every connection, after a look at the files that the settings name.
 func (c NATS) options(name string) ([]nats.Option, error) {
 	if err := c.check(); err != nil {
-		return nil, err
+		return nil, &SettingsError{err}
 	}
 	options := []nats.Option{
 		nats.Name(name), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPings), nats.Timeout(connectTimeout),
@@ -129,6 +129,11 @@ func (c NATS) Dial(name string) (*nats.Conn, error) {
 	}
 	return conn, nil
 }
+
+// SettingsError says that nothing was tried, because the settings make no sense.
+type SettingsError struct{ error }
+
+func (e *SettingsError) Unwrap() error { return e.error }
 
 // UnreachableError says why no NATS server took a connection, and what to do about it.
 type UnreachableError struct{ Err error }

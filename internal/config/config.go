@@ -159,7 +159,7 @@ func (s *setting) fromEnv(lookupEnv func(string) (string, bool)) (found bool, er
 	for _, name := range s.env {
 		var secret *given
 		if s.secret {
-			secret = variable(lookupEnv, name+"_FILE")
+			secret = variable(lookupEnv, name+secretEnv)
 		}
 		if found, err = s.take(variable(lookupEnv, name), secret); found || err != nil {
 			return found, err

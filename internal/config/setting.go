@@ -13,7 +13,8 @@ import (
 
 const (
 	envPrefix  = "MILLPOND_"
-	secretFile = "-file"
+	secretFile = "-file" // behind the name of a secret: the file that has it
+	secretEnv  = "_FILE" // the same behind a variable's name
 )
 
 // setting is one field of the struct.
@@ -67,7 +68,8 @@ func (s *setting) register(fs *pflag.FlagSet) {
 	if s.secret {
 		name := s.name + secretFile
 		s.fileFlag = &flagValue{source: "flag --" + name, kind: "string"}
-		fs.VarPF(s.fileFlag, name, "", "read "+s.name+" from this `file`")
+		variables := strings.Join(s.env, secretEnv+", ") + secretEnv
+		fs.VarPF(s.fileFlag, name, "", "read "+s.name+" from this `file` ["+variables+"]")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -35,6 +36,9 @@ func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a file", path)
 	}
+	if info.Size() > 0 && !beginsWith(path, SQLiteMagic) {
+		return nil, fmt.Errorf("%s is not an SQLite database, so it is none of Deno KV", path)
+	}
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -55,6 +59,20 @@ func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
 		return nil, errors.Join(fmt.Errorf("%s is not a database of Deno KV: %w", path, err), s.db.Close())
 	}
 	return s, nil
+}
+
+// SQLiteMagic is how every SQLite database begins (sqlite.org/fileformat.html).
+const SQLiteMagic = "SQLite format 3\x00"
+
+func beginsWith(path, magic string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return true // to say so is left to SQLite
+	}
+	defer file.Close()
+	begin := make([]byte, len(magic))
+	n, _ := io.ReadFull(file, begin)
+	return string(begin[:n]) == magic
 }
 
 // inUse reports whether the file has what SQLite keeps beside one that is open, or was not closed.

@@ -166,7 +166,7 @@ func TestSQLiteBroken(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		filepath.Join(dir, "none"): "no such file", dir: "is not a file", text: "is not a database of Deno KV",
+		filepath.Join(dir, "none"): "no such file", dir: "is not a file", text: "is not an SQLite database",
 		makeDatabase(t, filepath.Join(dir, "other"), `create table t(k)`):                                                               "is not a database of Deno KV",
 		makeDatabase(t, filepath.Join(dir, "old"), `create table migration_state(k, version); insert into migration_state values(0,2)`): "newer Deno",
 		makeDatabase(t, filepath.Join(dir, "new"), `create table migration_state(k, version); insert into migration_state values(0,9)`): "run a newer one",
