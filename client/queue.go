@@ -17,8 +17,19 @@ func (db *DB) Enqueue(ctx context.Context, payload any, opts EnqueueOptions) (kv
 	return db.Atomic().Enqueue(payload, opts).Commit(ctx)
 }
 
-// Handler handles a message. Its context ends when ListenQueue is to end. An error or a panic is a failed attempt.
+// Handler handles a message, whose payload is V8: Listen decodes it. Its context ends when ListenQueue is to end. An error or a panic is a failed attempt.
 type Handler func(ctx context.Context, m kv.Message) error
+
+// Listen is ListenQueue of db with the payloads as Ts, read by the codec. A payload that cannot be read as a T is a failed attempt.
+func Listen[T any](ctx context.Context, db *DB, handle func(ctx context.Context, payload T, m kv.Message) error, opts ListenOptions) error {
+	return db.ListenQueue(ctx, func(ctx context.Context, m kv.Message) error {
+		var payload T
+		if err := decodeValue(db.codec, kv.Value{Encoding: kv.EncodingV8, Data: m.Payload}, &payload); err != nil {
+			return fmt.Errorf("the payload of the message %s: %w", m.ID, err)
+		}
+		return handle(ctx, payload, m)
+	}, opts)
+}
 
 // ListenOptions says how messages are taken. The zero value will do.
 type ListenOptions struct {

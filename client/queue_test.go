@@ -191,6 +191,62 @@ func TestListenQueueFaults(t *testing.T) {
 	}
 }
 
+// Every codec's values go through a queue, and may be left where they could not be delivered.
+func TestListenCodecs(t *testing.T) {
+	for name, codec := range map[string]client.Codec{"V8": client.V8Codec{}, "JSON": client.JSONCodec{}} {
+		t.Run(name, func(t *testing.T) {
+			db, _ := open(t, client.WithCodec(codec))
+			want := User{"Alice", time.UnixMilli(0).UTC()}
+			if _, err := db.Enqueue(t.Context(), want, client.EnqueueOptions{Backoff: []time.Duration{}, KeysIfUndelivered: []kv.Key{{"undelivered"}}}); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			err := client.Listen(ctx, db, func(_ context.Context, u User, m kv.Message) error {
+				if u.Joined = u.Joined.UTC(); u != want || m.Attempt != 1 {
+					t.Errorf("got %v, attempt %d; want %v", u, m.Attempt, want)
+				}
+				cancel()
+				return nil
+			}, client.ListenOptions{})
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("it returned %v, want the context's error", err)
+			}
+		})
+	}
+	db, _ := open(t, client.WithCodec(client.RawCodec{}))
+	payload, err := v8.Encode(v8.Uint8Array([]byte("as it was undelivered")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Set(t.Context(), kv.Key{"undelivered"}, kv.Value{Encoding: kv.EncodingV8, Data: payload}); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := client.Get[string](t.Context(), db, kv.Key{"undelivered"}); err != nil || e.Value != "as it was undelivered" {
+		t.Errorf("got %q, %v", e.Value, err)
+	}
+}
+
+// A message that is not of the listener's type is a failed attempt; one that cannot be sent says why.
+func TestListenBadPayloads(t *testing.T) {
+	db, _ := open(t)
+	send(t, db, "no user", client.EnqueueOptions{Backoff: []time.Duration{}})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- client.Listen(ctx, db, func(_ context.Context, u User, _ kv.Message) error {
+			t.Errorf("got %v", u)
+			return nil
+		}, client.ListenOptions{})
+	}()
+	until(t, "it is dead", func() bool { s, err := db.QueueStats(t.Context()); return err == nil && s.Dead == 1 })
+	cancel()
+	<-ended
+	if _, err := db.Enqueue(t.Context(), make(chan int), client.EnqueueOptions{}); !errors.Is(err, kv.ErrInvalid) {
+		t.Errorf("a channel: %v, want ErrInvalid", err)
+	}
+}
+
 // Close ends listeners.
 func TestCloseEndsListeners(t *testing.T) { everywhere(t, testCloseEndsListeners) }
 
@@ -244,14 +300,10 @@ func ExampleDB_ListenQueue() {
 	db, stop := example(ctx)
 	defer stop()
 
-	order, err := client.V8("two pizzas")
-	if err != nil {
+	if _, err := db.Enqueue(ctx, "two pizzas", client.EnqueueOptions{Delay: 10 * time.Millisecond}); err != nil {
 		log.Fatal(err)
 	}
-	if _, err := db.Enqueue(ctx, order, client.EnqueueOptions{Delay: 10 * time.Millisecond}); err != nil {
-		log.Fatal(err)
-	}
-	err = db.ListenQueue(ctx, func(_ context.Context, m kv.Message) error {
+	err := db.ListenQueue(ctx, func(_ context.Context, m kv.Message) error {
 		order, err := v8.Decode(m.Payload)
 		if err != nil {
 			return err
@@ -263,5 +315,26 @@ func ExampleDB_ListenQueue() {
 	fmt.Println(errors.Is(err, context.Canceled))
 	// Output:
 	// got two pizzas
+	// true
+}
+
+// The payload comes as a Go value.
+func ExampleListen() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	db, stop := example(ctx)
+	defer stop()
+
+	if _, err := db.Enqueue(ctx, User{"Alice", time.UnixMilli(0)}, client.EnqueueOptions{}); err != nil {
+		log.Fatal(err)
+	}
+	err := client.Listen(ctx, db, func(_ context.Context, u User, m kv.Message) error {
+		fmt.Println("got", u.Name, "in attempt", m.Attempt)
+		cancel() // enough for an example
+		return nil
+	}, client.ListenOptions{})
+	fmt.Println(errors.Is(err, context.Canceled))
+	// Output:
+	// got Alice in attempt 1
 	// true
 }

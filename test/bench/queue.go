@@ -82,7 +82,7 @@ func exchange(ctx context.Context, out io.Writer, args []string) error {
 	if err != nil {
 		return err
 	}
-	db, err := client.Open(ctx, args[0])
+	db, err := client.Open(ctx, args[0], client.WithAccessToken(accessToken)) // which counts over HTTP
 	if err != nil {
 		return err
 	}
