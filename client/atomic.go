@@ -109,15 +109,15 @@ type EnqueueOptions struct {
 	KeysIfUndelivered []kv.Key        // are set to the payload after the last attempt
 }
 
-// Enqueue adds a message, which the commit puts into the database's queue: a Go value, which is stored as V8 does whatever
-// the codec, or a kv.Value in V8.
+// Enqueue adds a message, which the commit puts into the database's queue. The codec says what the Go value is; what it stores
+// as bytes, like a kv.Value in bytes, is a Uint8Array to those who listen with Deno or Node. A U64 cannot be sent.
 func (a *Atomic) Enqueue(payload any, opts EnqueueOptions) *Atomic {
 	index := len(a.req.Enqueues)
-	value := a.v8("enqueue", index, payload)
-	if value.Encoding != kv.EncodingV8 {
-		a.fail(kv.Invalidf("enqueue %d: the payload is %s; it must be V8", index, value.Encoding))
+	data, err := encodePayload(a.db.codec, payload)
+	if err != nil {
+		a.failValue("enqueue", index, err)
 	}
-	e := kv.Enqueue{Payload: value.Data}
+	e := kv.Enqueue{Payload: data}
 	switch {
 	case opts.Delay < 0:
 		a.fail(kv.Invalidf("enqueue %d: Delay must be >= 0", index))

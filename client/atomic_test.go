@@ -124,7 +124,7 @@ func TestAtomicErrors(t *testing.T) {
 		{db.Atomic().Set(good, text("x")).Delete(bad).Set(kv.Key{3i}, text("y")),
 			"mutation 1: key part 1 is of type nil; use string, []byte, bool, *big.Int, a float or an integer"},
 		{db.Atomic().Check(client.Absent(bad)), "check 0: key part 1 is of type nil; use string, []byte, bool, *big.Int, a float or an integer"},
-		{db.Atomic().Enqueue(text("x"), client.EnqueueOptions{}), "enqueue 0: the payload is bytes; it must be V8"},
+		{db.Atomic().Enqueue(client.U64(1), client.EnqueueOptions{}), "enqueue 0: the payload is LE64; it must be V8 or bytes"},
 		{db.Atomic().Enqueue(number(t, 1), client.EnqueueOptions{Backoff: []time.Duration{-1}}), "enqueue 0: the backoff -1ns is not from 0 to 1h0m0s"},
 		{db.Atomic().Enqueue(number(t, 1), client.EnqueueOptions{KeysIfUndelivered: []kv.Key{bad}}),
 			"enqueue 0: key part 1 is of type nil; use string, []byte, bool, *big.Int, a float or an integer"},

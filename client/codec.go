@@ -77,10 +77,11 @@ func (JSONCodec) Encode(v any) (kv.Value, error) {
 
 // Decode is json.Unmarshal.
 func (JSONCodec) Decode(value kv.Value, target any) error {
-	if err := mustBeBytes(value, "JSON"); err != nil {
+	data, err := bytesOf(value, "JSON")
+	if err != nil {
 		return err
 	}
-	return json.Unmarshal(value.Data, target)
+	return json.Unmarshal(data, target)
 }
 
 // ProtobufCodec stores protobuf messages, which JavaScript programs see as a Uint8Array. The type of a typed read is the
@@ -99,18 +100,19 @@ func (ProtobufCodec) Encode(v any) (kv.Value, error) {
 
 // Decode is proto.Unmarshal. The target is a message, or a pointer to a pointer to one.
 func (ProtobufCodec) Decode(value kv.Value, target any) error {
-	if err := mustBeBytes(value, "protobuf"); err != nil {
+	data, err := bytesOf(value, "protobuf")
+	if err != nil {
 		return err
 	}
 	if message, ok := target.(proto.Message); ok {
-		return proto.Unmarshal(value.Data, message)
+		return proto.Unmarshal(data, message)
 	}
 	v := reflect.ValueOf(target).Elem()
 	if v.Kind() == reflect.Pointer {
 		made := reflect.New(v.Type().Elem())
 		if message, ok := made.Interface().(proto.Message); ok {
 			v.Set(made)
-			return proto.Unmarshal(value.Data, message)
+			return proto.Unmarshal(data, message)
 		}
 	}
 	return fmt.Errorf("the Go type %s is no protobuf message", v.Type())
@@ -132,25 +134,48 @@ func (RawCodec) Encode(v any) (kv.Value, error) {
 
 // Decode copies to a *[]byte or *string.
 func (RawCodec) Decode(value kv.Value, target any) error {
-	if err := mustBeBytes(value, "raw"); err != nil {
+	data, err := bytesOf(value, "raw")
+	if err != nil {
 		return err
 	}
 	switch target := target.(type) {
 	case *[]byte:
-		*target = append([]byte{}, value.Data...)
+		*target = append([]byte{}, data...)
 		return nil
 	case *string:
-		*target = string(value.Data)
+		*target = string(data)
 		return nil
 	}
 	return fmt.Errorf("the Go type %s is neither a []byte nor a string", reflect.TypeOf(target).Elem())
 }
 
-func mustBeBytes(value kv.Value, what string) error {
-	if value.Encoding != kv.EncodingBytes {
-		return fmt.Errorf("a value in %v where there should be bytes, of %s", value.Encoding, what)
+// bytesOf returns the bytes of a value, which are a Uint8Array to V8 where they were a message.
+func bytesOf(value kv.Value, what string) ([]byte, error) {
+	switch value.Encoding {
+	case kv.EncodingBytes:
+		return value.Data, nil
+	case kv.EncodingV8:
+		if v, err := v8.Decode(value.Data); err == nil {
+			if view, ok := v.(*v8.View); ok && view.Kind == v8.KindUint8 {
+				return view.Bytes(), nil
+			}
+		}
 	}
-	return nil
+	return nil, fmt.Errorf("a value in %v where there should be bytes, of %s", value.Encoding, what)
+}
+
+// encodePayload returns what a message carries of any value: V8, in which bytes are a Uint8Array.
+func encodePayload(c Codec, v any) ([]byte, error) {
+	value, err := encodeValue(c, v)
+	switch {
+	case err != nil:
+		return nil, err
+	case value.Encoding == kv.EncodingBytes:
+		return v8.Encode(v8.Uint8Array(value.Data))
+	case value.Encoding != kv.EncodingV8:
+		return nil, fmt.Errorf("the payload is %s; it must be V8 or bytes", value.Encoding)
+	}
+	return value.Data, nil
 }
 
 // encodeValue is Encode of c for any value, also for one that is a stored one already.

@@ -121,7 +121,7 @@ func (t *natsTransport) askLeader(members [][]byte) (replies [][]byte, err error
 	replies, err = wire.DecodeCommitReplies(answer, len(members))
 	var stale *wire.StaleError
 	if errors.As(err, &stale) {
-		t.leader.heard(stale.Leader, stale.Epoch, stale.Position) // and the next try goes there at once
+		t.leader.heard(stale.Leader, stale.Epoch, stale.Position, "") // and the next try goes there at once
 	}
 	return replies, err
 }

@@ -71,7 +71,7 @@ func TestStaleEpochIsLeft(t *testing.T) {
 	if err := conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	known.heard(former, 1<<40, 2)
+	known.heard(former, 1<<40, 2, "")
 	mustSet(t, db, kv.Key{"a"}, "y")
 	if len(asked) != 1 {
 		t.Errorf("the former leader was asked %d times, want once", len(asked))

@@ -17,8 +17,19 @@ func (db *DB) Enqueue(ctx context.Context, payload any, opts EnqueueOptions) (kv
 	return db.Atomic().Enqueue(payload, opts).Commit(ctx)
 }
 
-// Handler handles a message. Its context ends when ListenQueue is to end. An error or a panic is a failed attempt.
+// Handler handles a message, whose payload is V8: Listen decodes it. Its context ends when ListenQueue is to end. An error or a panic is a failed attempt.
 type Handler func(ctx context.Context, m kv.Message) error
+
+// Listen is ListenQueue of db with the payloads as Ts, read by the codec. A payload that cannot be read as a T is a failed attempt.
+func Listen[T any](ctx context.Context, db *DB, handle func(ctx context.Context, payload T, m kv.Message) error, opts ListenOptions) error {
+	return db.ListenQueue(ctx, func(ctx context.Context, m kv.Message) error {
+		var payload T
+		if err := decodeValue(db.codec, kv.Value{Encoding: kv.EncodingV8, Data: m.Payload}, &payload); err != nil {
+			return fmt.Errorf("the payload of the message %s: %w", m.ID, err)
+		}
+		return handle(ctx, payload, m)
+	}, opts)
+}
 
 // ListenOptions says how messages are taken. The zero value will do.
 type ListenOptions struct {
@@ -38,13 +49,15 @@ type queuer interface {
 	logger() *slog.Logger
 }
 
-var errNoQueue = kv.Invalidf("messages cannot be taken out of a queue over NATS yet; open the database with the http URL of a reader. A Backend needs to be a QueueBackend")
+var errNoQueue = kv.Invalidf("messages cannot be taken out of this database's queue: its Backend is no QueueBackend")
 
 // queueOf returns the way to the queue of a database; nil if there is none.
 func queueOf(t transport) queuer {
 	switch t := t.(type) {
 	case *connection:
 		return t
+	case *natsTransport:
+		return natsQueue{t}
 	case *local:
 		if b, ok := t.backend.(QueueBackend); ok {
 			return localQueue{b.Queue()}
@@ -80,6 +93,9 @@ func (db *DB) PeekQueue(ctx context.Context, state kv.MessageState, most int) ([
 		return nil, err
 	}
 	defer done()
+	if err := kv.ValidateMax(most, kv.MaxPeeked); err != nil {
+		return nil, err
+	}
 	return q.peek(ctx, state, most)
 }
 
@@ -116,8 +132,6 @@ func (db *DB) ListenQueue(ctx context.Context, handle Handler, opts ListenOption
 // The bounds of a listener.
 const (
 	defaultConcurrency = 100
-	maxReceived        = 100              // messages of one request; the server's bound
-	maxSettled         = 1000             // receipts of one request; likewise
 	maxListenPause     = 2 * time.Second  // between two tries to reach the server
 	settleTime         = 10 * time.Second // for verdicts, those included of a listener that is to end
 	signsOfLife        = 3                // within the server's ackWait
@@ -194,7 +208,7 @@ func (l *listener) reserve(ctx context.Context) (n int, err error) {
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
 	}
-	for n = 1; n < maxReceived; n++ {
+	for n = 1; n < kv.MaxReceived; n++ {
 		select {
 		case l.slots <- struct{}{}:
 		default:
@@ -272,7 +286,7 @@ func (l *listener) tell(ctx context.Context, v kv.Verdict, receipts []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	for len(receipts) > 0 {
-		n := min(len(receipts), maxSettled)
+		n := min(len(receipts), kv.MaxReceipts)
 		if err := l.q.settle(ctx, v, receipts[:n]); err != nil {
 			l.q.logger().WarnContext(ctx, "could not say what has become of messages; they will come again", "messages", n, "verdict", string(v), "error", err)
 		}

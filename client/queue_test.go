@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -93,10 +94,14 @@ func empty(t *testing.T, db *client.DB) func() bool {
 // Messages are handled in their order and acked; when the context ends, ListenQueue waits for its handlers, and what they have
 // said is sent.
 func TestListenQueue(t *testing.T) {
-	db, _ := open(t)
+	everywhere(t, testListenQueue)
+}
+
+func testListenQueue(t *testing.T, db *client.DB, _ bool) {
 	finish := make(chan struct{})
+	last := message(t, 2.0).Data
 	l := listen(t, db, client.ListenOptions{Concurrency: 1}, func(_ context.Context, m kv.Message) error {
-		if m.ID == "2" {
+		if bytes.Equal(m.Payload, last) {
 			<-finish
 		}
 		return nil
@@ -121,8 +126,9 @@ func TestListenQueue(t *testing.T) {
 }
 
 // Errors and panics are failed attempts.
-func TestListenQueueFailures(t *testing.T) {
-	db, _ := open(t)
+func TestListenQueueFailures(t *testing.T) { everywhere(t, testListenQueueFailures) }
+
+func testListenQueueFailures(t *testing.T, db *client.DB, _ bool) {
 	l := listen(t, db, client.ListenOptions{}, func(_ context.Context, m kv.Message) error {
 		switch m.Attempt {
 		case 1:
@@ -133,16 +139,17 @@ func TestListenQueueFailures(t *testing.T) {
 		return nil
 	})
 	send(t, db, "x", client.EnqueueOptions{Backoff: []time.Duration{time.Millisecond, time.Millisecond}})
-	until(t, "it is handled", empty(t, db))
+	until(t, "it is handled", func() bool { return len(l.has()) == 3 && empty(t, db)() })
 	if diff := cmp.Diff([]string{"x 1", "x 2", "x 3"}, l.has()); diff != "" {
 		t.Errorf("attempts (-want +got):\n%s", diff)
 	}
 }
 
 // No more handlers run at once than are wanted, and no fewer if there are messages.
-func TestListenQueueConcurrency(t *testing.T) {
+func TestListenQueueConcurrency(t *testing.T) { everywhere(t, testListenQueueConcurrency) }
+
+func testListenQueueConcurrency(t *testing.T, db *client.DB, _ bool) {
 	const concurrency = 3
-	db, _ := open(t)
 	running, finish := make(chan struct{}, 100), make(chan struct{})
 	l := listen(t, db, client.ListenOptions{Concurrency: concurrency}, func(context.Context, kv.Message) error {
 		running <- struct{}{}
@@ -159,7 +166,7 @@ func TestListenQueueConcurrency(t *testing.T) {
 		t.Errorf("%d handlers run, %d were started; want %d", n, len(l.has()), concurrency)
 	}
 	close(finish)
-	until(t, "all are handled", empty(t, db))
+	until(t, "all are handled", func() bool { return len(l.has()) == 2*concurrency && empty(t, db)() })
 }
 
 // What a server may do wrong for a moment, a listener outlives, and no verdict is lost by it.
@@ -184,9 +191,66 @@ func TestListenQueueFaults(t *testing.T) {
 	}
 }
 
-// Close ends listeners.
-func TestCloseEndsListeners(t *testing.T) {
+// Every codec's values go through a queue, and may be left where they could not be delivered.
+func TestListenCodecs(t *testing.T) {
+	for name, codec := range map[string]client.Codec{"V8": client.V8Codec{}, "JSON": client.JSONCodec{}} {
+		t.Run(name, func(t *testing.T) {
+			db, _ := open(t, client.WithCodec(codec))
+			want := User{"Alice", time.UnixMilli(0).UTC()}
+			if _, err := db.Enqueue(t.Context(), want, client.EnqueueOptions{Backoff: []time.Duration{}, KeysIfUndelivered: []kv.Key{{"undelivered"}}}); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			err := client.Listen(ctx, db, func(_ context.Context, u User, m kv.Message) error {
+				if u.Joined = u.Joined.UTC(); u != want || m.Attempt != 1 {
+					t.Errorf("got %v, attempt %d; want %v", u, m.Attempt, want)
+				}
+				cancel()
+				return nil
+			}, client.ListenOptions{})
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("it returned %v, want the context's error", err)
+			}
+		})
+	}
+	db, _ := open(t, client.WithCodec(client.RawCodec{}))
+	payload, err := v8.Encode(v8.Uint8Array([]byte("as it was undelivered")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Set(t.Context(), kv.Key{"undelivered"}, kv.Value{Encoding: kv.EncodingV8, Data: payload}); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := client.Get[string](t.Context(), db, kv.Key{"undelivered"}); err != nil || e.Value != "as it was undelivered" {
+		t.Errorf("got %q, %v", e.Value, err)
+	}
+}
+
+// A message that is not of the listener's type is a failed attempt; one that cannot be sent says why.
+func TestListenBadPayloads(t *testing.T) {
 	db, _ := open(t)
+	send(t, db, "no user", client.EnqueueOptions{Backoff: []time.Duration{}})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- client.Listen(ctx, db, func(_ context.Context, u User, _ kv.Message) error {
+			t.Errorf("got %v", u)
+			return nil
+		}, client.ListenOptions{})
+	}()
+	until(t, "it is dead", func() bool { s, err := db.QueueStats(t.Context()); return err == nil && s.Dead == 1 })
+	cancel()
+	<-ended
+	if _, err := db.Enqueue(t.Context(), make(chan int), client.EnqueueOptions{}); !errors.Is(err, kv.ErrInvalid) {
+		t.Errorf("a channel: %v, want ErrInvalid", err)
+	}
+}
+
+// Close ends listeners.
+func TestCloseEndsListeners(t *testing.T) { everywhere(t, testCloseEndsListeners) }
+
+func testCloseEndsListeners(t *testing.T, db *client.DB, _ bool) {
 	l := listen(t, db, client.ListenOptions{}, nil)
 	until(t, "it listens", func() bool { _, err := db.QueueStats(t.Context()); return err == nil })
 	db.Close()
@@ -199,16 +263,16 @@ func TestCloseEndsListeners(t *testing.T) {
 }
 
 // The numbers, a look at the messages, and those that were given up.
-func TestQueueTools(t *testing.T) {
-	db, server := open(t)
-	send(t, db, "now", client.EnqueueOptions{Backoff: []time.Duration{}})
+func TestQueueTools(t *testing.T) { everywhere(t, testQueueTools) }
+
+func testQueueTools(t *testing.T, db *client.DB, _ bool) {
+	send(t, db, "now", client.EnqueueOptions{Backoff: []time.Duration{}}) // its only attempt, as it turns out
 	send(t, db, "later", client.EnqueueOptions{Delay: time.Hour})
-	if stats, err := db.QueueStats(t.Context()); err != nil || stats != (kv.QueueStats{Waiting: 1, Scheduled: 1}) {
-		t.Errorf("stats: %+v, %v", stats, err)
-	}
-	if schedule := server.Messages()[0].BackoffSchedule; schedule == nil || len(schedule) != 0 {
-		t.Errorf("the empty schedule arrived as %v", schedule)
-	}
+	until(t, "both are in the queue", func() bool {
+		stats, err := db.QueueStats(t.Context())
+		stats.OldestAge = 0
+		return err == nil && stats == kv.QueueStats{Waiting: 1, Scheduled: 1}
+	})
 	l := listen(t, db, client.ListenOptions{}, func(context.Context, kv.Message) error { return errors.New("never") })
 	until(t, "it is dead", func() bool { s, err := db.QueueStats(t.Context()); return err == nil && s.Dead == 1 })
 	l.cancel()
@@ -222,6 +286,11 @@ func TestQueueTools(t *testing.T) {
 	if n, err := db.RetryDead(t.Context()); n != 1 || err != nil {
 		t.Errorf("RetryDead: %d, %v", n, err)
 	}
+	for most, want := range map[int]string{0: "max is 0; it must be from 1 to 100", 101: "max is 101; it must be from 1 to 100"} {
+		if _, err := db.PeekQueue(t.Context(), kv.MessageDead, most); !errors.Is(err, kv.ErrInvalid) || err.Error() != want {
+			t.Errorf("PeekQueue of %d: %v, want %s", most, err, want)
+		}
+	}
 }
 
 // A message is handled by one of all listeners, at least once.
@@ -231,14 +300,10 @@ func ExampleDB_ListenQueue() {
 	db, stop := example(ctx)
 	defer stop()
 
-	order, err := client.V8("two pizzas")
-	if err != nil {
+	if _, err := db.Enqueue(ctx, "two pizzas", client.EnqueueOptions{Delay: 10 * time.Millisecond}); err != nil {
 		log.Fatal(err)
 	}
-	if _, err := db.Enqueue(ctx, order, client.EnqueueOptions{Delay: 10 * time.Millisecond}); err != nil {
-		log.Fatal(err)
-	}
-	err = db.ListenQueue(ctx, func(_ context.Context, m kv.Message) error {
+	err := db.ListenQueue(ctx, func(_ context.Context, m kv.Message) error {
 		order, err := v8.Decode(m.Payload)
 		if err != nil {
 			return err
@@ -250,5 +315,26 @@ func ExampleDB_ListenQueue() {
 	fmt.Println(errors.Is(err, context.Canceled))
 	// Output:
 	// got two pizzas
+	// true
+}
+
+// The payload comes as a Go value.
+func ExampleListen() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	db, stop := example(ctx)
+	defer stop()
+
+	if _, err := db.Enqueue(ctx, User{"Alice", time.UnixMilli(0)}, client.EnqueueOptions{}); err != nil {
+		log.Fatal(err)
+	}
+	err := client.Listen(ctx, db, func(_ context.Context, u User, m kv.Message) error {
+		fmt.Println("got", u.Name, "in attempt", m.Attempt)
+		cancel() // enough for an example
+		return nil
+	}, client.ListenOptions{})
+	fmt.Println(errors.Is(err, context.Canceled))
+	// Output:
+	// got Alice in attempt 1
 	// true
 }

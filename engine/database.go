@@ -219,9 +219,19 @@ const commitTimeout = 20 * time.Second
 // Commit decides an atomic, which must be valid, and blocks until its record is on disk. Its errors are kv.ErrInvalid,
 // kv.ErrUnavailable and kv.ErrUnknownOutcome.
 func (d *Database) Commit(ctx context.Context, a *kv.Atomic) (kv.CommitResult, error) {
+	return d.commit(ctx, writer.Request{ID: newID(), Atomic: a})
+}
+
+// CommitOnce is Commit of an atomic that may have been committed under this id before: then it answers as it did, if the first time
+// is among the recent commits.
+func (d *Database) CommitOnce(ctx context.Context, id ulid.ULID, a *kv.Atomic) (kv.CommitResult, error) {
+	return d.commit(ctx, writer.Request{ID: id, Atomic: a, Repeat: true, Seen: d.projection.Applied(), Single: true})
+}
+
+func (d *Database) commit(ctx context.Context, r writer.Request) (kv.CommitResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	return d.sequencer.Commit(ctx, writer.Request{ID: newID(), Atomic: a})
+	return d.sequencer.Commit(ctx, r)
 }
 
 // Read returns the entries of all ranges, which must be valid, from one snapshot that has every commit which was answered

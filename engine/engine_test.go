@@ -19,6 +19,7 @@ import (
 	"github.com/millpondkv/millpond/engine"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kv/kvtest"
+	"github.com/oklog/ulid/v2"
 	"go.uber.org/goleak"
 )
 
@@ -152,6 +153,27 @@ func TestReopen(t *testing.T) {
 	}
 	if err := e.Ready(); err != nil {
 		t.Errorf("Ready: %v", err)
+	}
+}
+
+// What was committed under an id is not committed again, also after a restart.
+func TestCommitOnce(t *testing.T) {
+	dir := t.TempDir()
+	e := onDisk(t, dir)
+	db, id := mustDatabase(t, e, "default"), ulid.MustNew(1, nil)
+	first, err := db.CommitOnce(t.Context(), id, setting("once", "k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustSet(t, db, "k", "later")
+	mustClose(t, e)
+	e = onDisk(t, dir)
+	db = mustDatabase(t, e, "default")
+	if again, err := db.CommitOnce(t.Context(), id, setting("once", "k")); err != nil || again.Versionstamp != first.Versionstamp || get(t, db, "k") != "later" {
+		t.Errorf("again: %v, %v, and k is %s; want the versionstamp %v and what was set later", again, err, get(t, db, "k"), first.Versionstamp)
+	}
+	if _, err := db.CommitOnce(t.Context(), ulid.MustNew(2, nil), setting("twice", "k")); err != nil || get(t, db, "k") != "twice" {
+		t.Errorf("with another id: %v, and k is %s", err, get(t, db, "k"))
 	}
 }
 

@@ -21,6 +21,29 @@ type Message struct {
 	Receipt string // names this attempt when it is settled
 }
 
+// The bounds of one request to a queue.
+const (
+	MaxReceived = 100  // messages: 6.4 MB of the largest
+	MaxPeeked   = 100  // likewise
+	MaxReceipts = 1000 // to settle
+)
+
+// ValidateMax refuses to take or to look at so many messages if that is more than most.
+func ValidateMax(n, most int) error {
+	if n < 1 || n > most {
+		return Invalidf("max is %d; it must be from 1 to %d", n, most)
+	}
+	return nil
+}
+
+// ValidateReceipts refuses to settle none, or too many.
+func ValidateReceipts(receipts []string) error {
+	if n := len(receipts); n < 1 || n > MaxReceipts {
+		return Invalidf("there are %d receipts; send 1 to %d", n, MaxReceipts)
+	}
+	return nil
+}
+
 // Verdict is what a listener says of a message that it got.
 type Verdict string
 

@@ -49,13 +49,8 @@ type Queue interface {
 	RetryDead(ctx context.Context) (int, error)
 }
 
-// The bounds of the queue's endpoints.
-const (
-	maxReceive     = 100              // messages of one answer: 6.4 MB of the largest
-	maxReceiveWait = 50 * time.Second // less than what proxies let a request be silent
-	maxReceipts    = 1000             // of one request
-	maxPeek        = 100
-)
+// maxReceiveWait is less than what proxies let a request be silent.
+const maxReceiveWait = 50 * time.Second
 
 // queue answers POST /<name>/queue/….
 func (s *Server) queue(w *reply, r *http.Request, to route) error {
@@ -171,8 +166,8 @@ func (s *Server) receiveMessages(w *reply, r *http.Request, db QueueDatabase, bo
 	if request.Max != nil {
 		most = *request.Max
 	}
-	if most < 1 || most > maxReceive {
-		return kv.Invalidf("max is %d; it must be from 1 to %d", most, maxReceive)
+	if err := kv.ValidateMax(most, kv.MaxReceived); err != nil {
+		return err
 	}
 	if request.Wait != nil {
 		if *request.Wait < 0 {
@@ -201,8 +196,8 @@ func (s *Server) settle(ctx context.Context, q Queue, v kv.Verdict, body []byte)
 	if err := readJSON(body, &request); err != nil {
 		return nil, err
 	}
-	if n := len(request.Receipts); n < 1 || n > maxReceipts {
-		return nil, kv.Invalidf("there are %d receipts; send 1 to %d", n, maxReceipts)
+	if err := kv.ValidateReceipts(request.Receipts); err != nil {
+		return nil, err
 	}
 	return struct{}{}, late(ctx, q.Settle(ctx, v, request.Receipts))
 }
@@ -212,12 +207,12 @@ func peek(ctx context.Context, q Queue, body []byte) (any, error) {
 	if err := readJSON(body, &request); err != nil {
 		return nil, err
 	}
-	most := maxPeek
+	most := kv.MaxPeeked
 	if request.Max != nil {
 		most = *request.Max
 	}
-	if most < 1 || most > maxPeek {
-		return nil, kv.Invalidf("max is %d; it must be from 1 to %d", most, maxPeek)
+	if err := kv.ValidateMax(most, kv.MaxPeeked); err != nil {
+		return nil, err
 	}
 	if request.State == "" {
 		request.State = kv.MessageDue

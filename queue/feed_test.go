@@ -338,3 +338,48 @@ func TestHalfAStep(t *testing.T) {
 		t.Errorf("got %v, %v; want nothing more", more, err)
 	}
 }
+
+// Giving a message up once more, after its keys were written, is the same commit; it is another one once the message was put back.
+func TestGivenUpOnce(t *testing.T) {
+	_, _, config := newQueue(t)
+	var ids []ulid.ULID
+	lost := errors.New("the answer is lost")
+	config.Commit = func(_ context.Context, id ulid.ULID, _ *kv.Atomic) (kv.CommitResult, error) {
+		ids = append(ids, id)
+		if len(ids) == 1 {
+			return kv.CommitResult{}, lost
+		}
+		return kv.CommitResult{}, nil
+	}
+	q := queue.New(config)
+	log := &source{t: t}
+	log.epoch()
+	log.commit(1, []kv.Enqueue{{Payload: payload("x"), BackoffSchedule: []uint32{}, Deadline: config.Now(), KeysIfUndelivered: []kv.EncodedKey{"k"}}})
+	feed(t, q, log)
+	giveUp := func() error {
+		t.Helper()
+		var got []kv.Message
+		for deadline := time.Now().Add(wait); len(got) == 0 && time.Now().Before(deadline); {
+			got, _ = q.Receive(t.Context(), 1, time.Second)
+		}
+		if len(got) == 0 {
+			t.Fatal("no message has come")
+		}
+		return q.Settle(t.Context(), kv.VerdictNack, []string{got[0].Receipt})
+	}
+	if err := giveUp(); !errors.Is(err, kv.ErrUnavailable) {
+		t.Errorf("without an answer: %v, want ErrUnavailable", err)
+	}
+	if err := giveUp(); err != nil { // it comes again
+		t.Error(err)
+	}
+	if n, err := q.RetryDead(t.Context()); n != 1 || err != nil {
+		t.Errorf("RetryDead: %d, %v", n, err)
+	}
+	if err := giveUp(); err != nil {
+		t.Error(err)
+	}
+	if len(ids) != 3 || ids[0] != ids[1] || ids[1] == ids[2] {
+		t.Errorf("the commits have the ids %v; want one for the first two, and another", ids)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/oklog/ulid/v2"
 )
 
 // Config is where a database's queue is and how it works.
@@ -28,9 +29,9 @@ type Config struct {
 	// Begins is the place after which the log begins, for Feed: that of the state which a restored database began with.
 	Begins events.Chain
 
-	// Commit decides an atomic of the database. It is for the keys of messages that are given up, so a queue that nobody
-	// listens to here needs none.
-	Commit func(context.Context, *kv.Atomic) (kv.CommitResult, error)
+	// Commit decides an atomic of the database. What has been committed under that id lately, by anybody, is not committed
+	// again. It is for the keys of messages that are given up, so a queue that nobody listens to here needs none.
+	Commit func(ctx context.Context, id ulid.ULID, a *kv.Atomic) (kv.CommitResult, error)
 
 	// AckWait is how long a listener may say nothing of a message before another one gets it; 0 means 10 s.
 	AckWait time.Duration

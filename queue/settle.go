@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/oklog/ulid/v2"
 )
 
 // receipt names one delivery of a message: what JetStream needs to know of it. So any process can settle it.
@@ -121,14 +123,14 @@ func (q *Queue) say(ctx context.Context, r receipt, what string) error {
 }
 
 // bury gives a message up: its keys are written, then it is kept among the dead, then it is taken out of the queue. After a
-// crash in between it is delivered, and given up, once more; so its keys may be written twice.
+// crash in between it is delivered, and given up, once more; its keys are written once, unless that comes minutes later.
 func (q *Queue) bury(ctx context.Context, r receipt, m stored) error {
 	if len(m.KeysIfUndelivered) > 0 {
 		a := &kv.Atomic{}
 		for _, key := range m.KeysIfUndelivered {
 			a.Mutations = append(a.Mutations, kv.Mutation{Type: kv.MutationSet, Key: key, Value: kv.Value{Encoding: kv.EncodingV8, Data: m.Payload}})
 		}
-		if _, err := q.c.Commit(ctx, a); err != nil {
+		if _, err := q.c.Commit(ctx, burialID(m.id, r.stream), a); err != nil {
 			return fmt.Errorf("write the keys of a message that is given up: %w", err)
 		}
 	}
@@ -139,4 +141,10 @@ func (q *Queue) bury(ctx context.Context, r receipt, m stored) error {
 		return fmt.Errorf("keep a message among the dead: %w", err)
 	}
 	return q.say(ctx, r, "+ACK")
+}
+
+// burialID is the same for each try to give a message up, and another one once the message was put back.
+func burialID(message string, sequence uint64) ulid.ULID {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", message, sequence))
+	return ulid.ULID(sum[:16])
 }

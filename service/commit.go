@@ -9,6 +9,7 @@ import (
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
 	"github.com/millpondkv/millpond/service/wire"
+	"github.com/oklog/ulid/v2"
 )
 
 var (
@@ -21,7 +22,13 @@ var (
 // It asks again, with the same id, whenever there is no answer, until ctx ends: a leader that has the commit already
 // answers with it. So the outcome is unknown only if ctx ends first.
 func (d *Database) Commit(ctx context.Context, a *kv.Atomic) (kv.CommitResult, error) {
-	request := wire.CommitRequest{ID: d.newID(), Seen: max(d.projection.Chain().Applied, kv.Position(d.end.Load())), Atomic: a}
+	return d.CommitOnce(ctx, d.newID(), a)
+}
+
+// CommitOnce is Commit of an atomic that may have been committed under this id before, by whichever process: then it answers as it
+// did, if the first time is among the recent commits.
+func (d *Database) CommitOnce(ctx context.Context, id ulid.ULID, a *kv.Atomic) (kv.CommitResult, error) {
+	request := wire.CommitRequest{ID: id, Seen: max(d.projection.Chain().Applied, kv.Position(d.end.Load())), Atomic: a}
 	result, err := d.decide(ctx, &request)
 	if err == nil && result.OK() {
 		d.reached(result.Versionstamp.Position())

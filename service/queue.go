@@ -14,7 +14,7 @@ import (
 // openQueue returns the queue of the database, for listeners. Its feeder is where the leader is.
 func (d *Database) openQueue(conn *nats.Conn, js jetstream.JetStream) *queue.Queue {
 	return queue.New(queue.Config{
-		Conn: conn, JS: js, Database: d.log.Database(), ID: d.log.ID(), Commit: d.Commit, Now: d.now, Logger: d.logger,
+		Conn: conn, JS: js, Database: d.log.Database(), ID: d.log.ID(), Commit: d.CommitOnce, Now: d.now, Logger: d.logger,
 	})
 }
 

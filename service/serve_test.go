@@ -8,6 +8,7 @@ import (
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/service/wire"
 	"github.com/nats-io/nats.go"
+	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
@@ -114,6 +115,27 @@ func TestServedIndexedReads(t *testing.T) {
 	leader[0]++
 	if _, _, err := s.read(wire.Reads{Mode: wire.ReadIndexed, Leader: leader}); !kv.SafeToRetry(err) {
 		t.Errorf("with an index of another leader: %v; want ErrUnavailable", err)
+	}
+}
+
+// What was committed under an id is answered as it was then, and not committed again.
+func TestCommitOnce(t *testing.T) {
+	s := newServed(t)
+	s.writers()
+	id := ulid.MustNew(1, nil)
+	first, err := s.d.CommitOnce(t.Context(), id, putting("k", "once"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	later, err := s.d.Commit(t.Context(), putting("k", "later"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := s.d.CommitOnce(t.Context(), id, putting("k", "once")); err != nil || again.Versionstamp != first.Versionstamp {
+		t.Errorf("again: %v, %v; want %v", again, err, first)
+	}
+	if _, ranges, err := s.read(wire.Reads{}); err != nil || len(ranges[0]) != 1 || ranges[0][0].Versionstamp != later.Versionstamp {
+		t.Errorf("the key is %v, %v; want what was set later", ranges, err)
 	}
 }
 

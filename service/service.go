@@ -22,10 +22,13 @@ const (
 	frameAgain     = time.Second             // a watch's frame is sent again, or a sign of life asked for
 	watchSilence   = 4 * frameAgain          // then the client of a watch is lost
 	feedPace       = 100 * time.Millisecond  // of what tells a feed's client only how far the log has come
+	queueTimeout   = 5 * time.Second         // of what is asked of a queue at a reader, JetStream's answers included
+	receiveWait    = 4 * time.Second         // for messages; then a client asks again, maybe another reader
 )
 
 // The bounds of what a process does at once, for all databases.
 const (
 	mostRequests = 1 << 12 // messages of clients that are being answered; the next ones are not answered, and asked again
 	mostWatches  = 1 << 14 // watches and feeds
+	mostReceives = 1 << 14 // clients that wait for messages
 )

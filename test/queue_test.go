@@ -229,7 +229,7 @@ func TestQueueBadInput(t *testing.T) {
 		"enqueue 0: Delay must be >= 0":                                                   {small, client.EnqueueOptions{Delay: -1}},
 		"enqueue 0: Delay cannot be greater than 30 days: received 720h0m0.001s":          {small, client.EnqueueOptions{Delay: 30*24*time.Hour + time.Millisecond}},
 		"enqueue 0: the backoff 1h0m0.001s is not from 0 to 1h0m0s":                       {small, client.EnqueueOptions{Backoff: []time.Duration{time.Hour + time.Millisecond}}},
-		"enqueue 0: the payload is bytes; it must be V8":                                  {client.Bytes([]byte("x")), client.EnqueueOptions{}},
+		"enqueue 0: the payload is LE64; it must be V8 or bytes":                          {client.U64(1), client.EnqueueOptions{}},
 		"enqueue 0: the payload is 65542 bytes and exceeds the value size limit of 65536": {large, client.EnqueueOptions{}},
 	} {
 		if _, err := db.Enqueue(t.Context(), e.payload, e.opts); !errors.Is(err, kv.ErrInvalid) || err.Error() != want {

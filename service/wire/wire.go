@@ -34,6 +34,8 @@ const (
 	kindWatching      kind = 12
 	kindFeed          kind = 13
 	kindPiece         kind = 14
+	kindQueue         kind = 15
+	kindLeave         kind = 16
 )
 
 // maxMessage bounds what a field of a message may say that it is long, in bytes: NATS' own default for a message.
@@ -67,6 +69,12 @@ func WatchSubject(database string) string { return "millpond." + database + ".wa
 
 // FeedSubject is what one of all readers answers.
 func FeedSubject(database string) string { return "millpond." + database + ".feed" }
+
+// QueueSubject is what one of all readers answers.
+func QueueSubject(database string) string { return "millpond." + database + ".queue" }
+
+// LeaveSubject is what all readers listen on for clients that leave a receive.
+func LeaveSubject(database string) string { return "millpond." + database + ".leave" }
 
 // WatchingSubject is what the reader with that id listens on for the signs of life of the client of a watch or a feed; "*" stands
 // for all of them.

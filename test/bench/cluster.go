@@ -57,6 +57,15 @@ cluster { name: millpond, listen: "%s", routes: ["nats://%s"] }
 
 // measureCluster measures a cluster with the client over NATS.
 func measureCluster(ctx context.Context, out io.Writer, dir string) error {
+	return withCluster(ctx, dir, func(ctx context.Context, c *benchedCluster) error { return c.measure(ctx, out) })
+}
+
+// withCluster starts a cluster for measure, with its data below dir.
+func withCluster(ctx context.Context, dir string, measure func(context.Context, *benchedCluster) error) error {
+	dir, err := os.MkdirTemp(dir, "cluster-")
+	if err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(ctx)
 	c := &benchedCluster{dir: dir}
 	defer func() {
@@ -65,9 +74,8 @@ func measureCluster(ctx context.Context, out io.Writer, dir string) error {
 			m.cmd.Wait()
 		}
 	}()
-	err := c.start(ctx)
-	if err == nil {
-		err = c.measure(ctx, out)
+	if err = c.start(ctx); err == nil {
+		err = measure(ctx, c)
 	}
 	if err != nil {
 		for _, m := range c.members {
@@ -145,8 +153,13 @@ func (c *benchedCluster) await() error {
 	return nil
 }
 
+// url is for the client over NATS.
+func (c *benchedCluster) url() string {
+	return "nats://" + strings.ReplaceAll(strings.Join(c.servers, ","), "nats://", "") + "/default"
+}
+
 func (c *benchedCluster) measure(ctx context.Context, out io.Writer) error {
-	url := "nats://" + strings.ReplaceAll(strings.Join(c.servers, ","), "nats://", "") + "/default"
+	url := c.url()
 	fmt.Fprintf(out, "\nA cluster on this machine: three NATS servers that sync always, a writer and a reader; a Go client over NATS,\n"+
 		"values of %d bytes\n\n", valueSize)
 	t := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)

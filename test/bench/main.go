@@ -1,6 +1,6 @@
 // Command bench measures Millpond on this machine and writes the results to bench-results: Deno's client against
 // `millpond serve` with its log synced to disk; the same program against a server that does nothing and against Deno's own
-// database, for the ratios; the Go client over NATS against a cluster; and the Go benchmarks of the packages below. Run it with
+// database, for the ratios; the Go client over NATS against a cluster, and its queue; and the Go benchmarks of the packages below. Run it with
 // `make bench`, on a machine that does nothing else; `make bench ONLY=cluster` measures the cluster alone.
 package main
 
@@ -31,13 +31,13 @@ const (
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) == 6 && os.Args[1] == "callers" {
-		if err := call(context.Background(), os.Stdout, os.Args[2:]); err != nil {
+	if part := map[string]func(context.Context, io.Writer, []string) error{"callers": call, "messages": exchange}[flagless()]; part != nil {
+		if err := part(context.Background(), os.Stdout, os.Args[2:]); err != nil {
 			log.Fatal(err)
 		}
 		return
 	}
-	only := flag.String("only", "", "measure only this: serve, cluster or packages")
+	only := flag.String("only", "", "measure only this: serve, cluster, queue or packages")
 	flag.Parse()
 	out := new(bytes.Buffer)
 	if err := run(context.Background(), io.MultiWriter(os.Stdout, out), *only); err != nil {
@@ -51,6 +51,14 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println("written to", path)
+}
+
+// flagless returns the first argument: this process is a part of the benchmark that another one has started, or none.
+func flagless() string {
+	if len(os.Args) < 2 {
+		return ""
+	}
+	return os.Args[1]
 }
 
 func run(ctx context.Context, out io.Writer, only string) error {
@@ -79,6 +87,7 @@ func run(ctx context.Context, out io.Writer, only string) error {
 	}{
 		{"serve", func() error { return measureServe(ctx, out, deno, dir) }},
 		{"cluster", func() error { return measureCluster(ctx, out, dir) }},
+		{"queue", func() error { return measureQueue(ctx, out, dir) }},
 		{"packages", func() error { return goBenchmarks(ctx, out) }},
 	} {
 		if only != "" && only != section.name {
