@@ -49,13 +49,26 @@ func (c *connection) call(ctx context.Context, method string, message proto.Mess
 	if err != nil {
 		return kv.Invalidf("%v", err) // a string that is not UTF-8, which these messages do not have
 	}
+	return c.ask(ctx, &question{method, body, "application/x-protobuf", write, decode})
+}
+
+// question is a request, and what takes its answer.
+type question struct {
+	method     string
+	body       []byte
+	answerType string // the content type
+	write      bool
+	decode     func([]byte) *failedTry
+}
+
+func (c *connection) ask(ctx context.Context, q *question) (err error) {
 	session, renewed := c.current(ctx), false
 	for pause := newPause(c.now, c.retryTime, maxPause); ; {
-		failed := c.try(ctx, session, method, body, decode)
+		failed := c.try(ctx, session, q)
 		switch {
 		case failed == nil:
 			return nil
-		case write && failed.verdict >= lost:
+		case q.write && failed.verdict >= lost:
 			failed.kind = nil // an unavailable server would be safe to ask again
 			return &failure{kind: kv.ErrUnknownOutcome, message: "it is not known whether the atomic was committed", cause: &failed.failure}
 		case ctx.Err() != nil:
@@ -69,7 +82,7 @@ func (c *connection) call(ctx context.Context, method string, message proto.Mess
 		case failed.verdict != busy && failed.verdict != lost:
 			return &failed.failure
 		}
-		c.log.DebugContext(ctx, "will send the request again", "method", method, "error", &failed.failure)
+		c.log.DebugContext(ctx, "will send the request again", "method", q.method, "error", &failed.failure)
 		if !pause.wait(ctx) {
 			return failed.failure.ended(ctx)
 		}
@@ -77,9 +90,9 @@ func (c *connection) call(ctx context.Context, method string, message proto.Mess
 	}
 }
 
-// try sends body once and decodes the answer.
-func (c *connection) try(ctx context.Context, s *session, method string, body []byte, decode func([]byte) *failedTry) *failedTry {
-	resp, failed := c.post(ctx, s, method, body, "application/x-protobuf")
+// try sends the request once and decodes the answer.
+func (c *connection) try(ctx context.Context, s *session, q *question) *failedTry {
+	resp, failed := c.post(ctx, s, q.method, q.body, q.answerType)
 	if failed != nil {
 		return failed
 	}
@@ -88,7 +101,7 @@ func (c *connection) try(ctx context.Context, s *session, method string, body []
 	if err != nil {
 		return &failedTry{lost, *c.unreachable(ctx, err)}
 	}
-	return decode(answer)
+	return q.decode(answer)
 }
 
 // post sends body once. The response, whose body the caller closes, has status 200 and the content type.

@@ -19,44 +19,12 @@ func (c *connection) callQueue(ctx context.Context, method string, in, out any) 
 	if err != nil {
 		return err
 	}
-	session, renewed := c.current(ctx), false
-	for pause := newPause(c.now, c.retryTime, maxPause); ; {
-		failed := c.tryQueue(ctx, session, method, body, out)
-		switch {
-		case failed == nil:
-			return nil
-		case ctx.Err() != nil:
-			return failed.failure.ended(ctx)
-		case failed.verdict == stale && !renewed:
-			if session, err = c.renew(ctx, session); err != nil {
-				return err
-			}
-			renewed = true
-			continue
-		case failed.verdict != busy && failed.verdict != lost:
-			return &failed.failure
+	return c.ask(ctx, &question{method: "queue/" + method, body: body, answerType: "application/json", decode: func(answer []byte) *failedTry {
+		if err := json.Unmarshal(answer, out); err != nil {
+			return garbledf("the server's answer to queue/%s is not one: %v", method, err)
 		}
-		if !pause.wait(ctx) {
-			return failed.failure.ended(ctx)
-		}
-		session = c.current(ctx)
-	}
-}
-
-func (c *connection) tryQueue(ctx context.Context, s *session, method string, body []byte, out any) *failedTry {
-	resp, failed := c.post(ctx, s, "queue/"+method, body, "application/json")
-	if failed != nil {
-		return failed
-	}
-	defer resp.Body.Close()
-	answer, err := readAll(resp.Body, maxAnswer)
-	if err != nil {
-		return &failedTry{lost, *c.unreachable(ctx, err)}
-	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return garbledf("the server's answer to queue/%s is not one: %v", method, err)
-	}
-	return nil
+		return nil
+	}})
 }
 
 func (c *connection) receive(ctx context.Context, most int) ([]kv.Message, time.Duration, error) {

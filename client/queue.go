@@ -93,7 +93,7 @@ func (db *DB) PeekQueue(ctx context.Context, state kv.MessageState, most int) ([
 		return nil, err
 	}
 	defer done()
-	if err := kv.ValidateMax(most, kv.MaxPeeked); err != nil {
+	if err := errors.Join(kv.ValidateMax(most, kv.MaxPeeked), state.Validate()); err != nil {
 		return nil, err
 	}
 	return q.peek(ctx, state, most)

@@ -71,6 +71,15 @@ const (
 	MessageDead      MessageState = "dead"
 )
 
+// Validate refuses a state that there is none of.
+func (s MessageState) Validate() error {
+	switch s {
+	case MessageDue, MessageScheduled, MessageDead:
+		return nil
+	}
+	return Invalidf("there is no state %.20q: a message is due, scheduled or dead", string(s))
+}
+
 // PeekedMessage is a message as somebody sees it who does not take it.
 type PeekedMessage struct {
 	ID       string

@@ -58,12 +58,12 @@ func (q *Queue) next(ctx context.Context, subject string, from uint64) (*jetstre
 // Peek returns messages that are in that state, at most so many, without taking them: the oldest, or of the scheduled ones
 // those that were enqueued first.
 func (q *Queue) Peek(ctx context.Context, state kv.MessageState, most int) ([]kv.PeekedMessage, error) {
+	if err := state.Validate(); err != nil {
+		return nil, err
+	}
 	subject := map[kv.MessageState]string{
 		kv.MessageDue: readySubject(q.c.Database), kv.MessageScheduled: laterSubjects(q.c.Database), kv.MessageDead: deadSubject(q.c.Database),
 	}[state]
-	if subject == "" {
-		return nil, kv.Invalidf("there is no state %.20q: a message is due, scheduled or dead", string(state))
-	}
 	if err := q.open(ctx); err != nil {
 		return nil, err
 	}

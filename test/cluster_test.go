@@ -67,6 +67,11 @@ type cluster struct {
 	natsURLs               []string
 }
 
+// natsURL is that of the default database for the client over NATS.
+func (c *cluster) natsURL() string {
+	return "nats://" + strings.ReplaceAll(strings.Join(c.natsURLs, ","), "nats://", "") + "/default"
+}
+
 // startCluster starts a cluster and returns once every process is ready. When the test ends, they are stopped.
 func startCluster(t testing.TB) *cluster {
 	t.Helper()

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -171,7 +172,7 @@ func TestNATSUsersAskTheServers(t *testing.T) {
 func TestNATSPermissions(t *testing.T) {
 	const log, epoch, heartbeat, request = "millpond.orders.log.commits", "millpond.orders.log.epoch", "millpond.orders.leader",
 		"millpond.orders.w.01JZ0000000000000000000000.commit"
-	questions := []string{"millpond.orders.find", "millpond.orders.read", "millpond.orders.watch", "millpond.orders.feed", "millpond.orders.r.01JZ0000000000000000000000.1"}
+	questions := []string{"millpond.orders.find", "millpond.orders.read", "millpond.orders.watch", "millpond.orders.feed", "millpond.orders.queue", "millpond.orders.leave", "millpond.orders.r.01JZ0000000000000000000000.1"}
 	destructive := []string{
 		"$JS.API.STREAM.DELETE.millpond_orders", "$JS.API.STREAM.PURGE.millpond_orders", "$JS.API.STREAM.UPDATE.millpond_orders",
 		"$JS.API.STREAM.MSG.DELETE.millpond_orders", "$JS.API.STREAM.RESTORE.millpond_orders",
@@ -181,7 +182,7 @@ func TestNATSPermissions(t *testing.T) {
 	for user, publish := range map[string]struct{ allowed, refused []string }{
 		"writer": {[]string{log, epoch, heartbeat, request}, destructive},
 		"reader": {[]string{request}, append([]string{log, epoch, heartbeat}, destructive...)},
-		"client": {append(questions, request), append([]string{log, epoch, heartbeat, "millpond.orders.w.01JZ0000000000000000000000.index", "_INBOX.other", "$JS.API.STREAM.CREATE.mine",
+		"client": {append(questions, request), append([]string{log, epoch, heartbeat, "millpond.orders.w.01JZ0000000000000000000000.index", "_INBOX.other", "millpond.orders.queue.ready", "millpond.orders.queue.cursor", "$JS.API.STREAM.CREATE.mine",
 			"$JS.API.DIRECT.GET.millpond_orders"}, destructive...)},
 	} {
 		for _, subject := range publish.allowed {
@@ -248,7 +249,18 @@ func TestNATSClient(t *testing.T) {
 		}
 		break
 	}
-	if warned.String() != "" {
+	undelivered := kv.Key{"undelivered"}
+	if _, err := db.Enqueue(t.Context(), "y", client.EnqueueOptions{Backoff: []time.Duration{0}, KeysIfUndelivered: []kv.Key{undelivered}}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, startWait, "the queue is there", func() bool { _, err := db.QueueStats(t.Context()); return err == nil })
+	l := listen(t, db, 1, func(_ context.Context, _ any, m kv.Message) error { return errors.New("never") })
+	eventually(t, startWait, "the message is given up", func() bool {
+		e, err := db.Get(t.Context(), undelivered)
+		return err == nil && e.Exists()
+	})
+	l.stop()
+	if strings.Count(warned.String(), "\n") != 2 || strings.Count(warned.String(), "a message was not handled") != 2 { // both attempts
 		t.Errorf("the client was warned:\n%s", warned.String())
 	}
 }

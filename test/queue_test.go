@@ -160,8 +160,11 @@ func TestQueueSurvivesKill(t *testing.T) {
 
 // A handler's error, its panic and its endless silence are failed attempts or none, and the others go on meanwhile.
 func TestQueueHandlers(t *testing.T) {
-	s := startServer(t)
-	db := openClient(t, s.url(""))
+	t.Run("HTTP", func(t *testing.T) { testQueueHandlers(t, openClient(t, startServer(t).url(""))) })
+	t.Run("NATS", func(t *testing.T) { testQueueHandlers(t, openClient(t, startCluster(t).natsURL())) })
+}
+
+func testQueueHandlers(t *testing.T, db *client.DB) {
 	undelivered := kv.Key{"undelivered"}
 	var mu sync.Mutex
 	attempts := map[any]int{}
@@ -238,13 +241,13 @@ func TestQueueBadInput(t *testing.T) {
 	}
 }
 
-// In a cluster, each message is handled by one of the listeners at both readers, whichever process is killed meanwhile; a
-// delayed message comes as well.
+// In a cluster, each message is handled by one of the listeners at both readers, or over NATS, whichever process is killed
+// meanwhile; a delayed message comes as well.
 func TestClusterQueue(t *testing.T) {
 	const each = 200
 	c := startCluster(t)
 	a, b := openClient(t, c.urls[0]), openClient(t, c.urls[1])
-	first, second := listen(t, a, 2, nil), listen(t, b, 2, nil)
+	all := []*listeners{listen(t, a, 2, nil), listen(t, b, 2, nil), listen(t, openClient(t, c.natsURL()), 2, nil)}
 	sent := 0
 	send := func() {
 		t.Helper()
@@ -260,9 +263,9 @@ func TestClusterQueue(t *testing.T) {
 			sent++
 		}
 	}
-	all := func() int {
+	handled := func() int {
 		together := map[any]bool{}
-		for _, l := range []*listeners{first, second} {
+		for _, l := range all {
 			l.mu.Lock()
 			for payload := range l.handled {
 				together[payload] = true
@@ -274,7 +277,7 @@ func TestClusterQueue(t *testing.T) {
 	awaitAll := func(after string) {
 		t.Helper()
 		began := time.Now()
-		eventually(t, queueWait, fmt.Sprintf("%d messages are handled %s", sent, after), func() bool { return all() == sent })
+		eventually(t, queueWait, fmt.Sprintf("%d messages are handled %s", sent, after), func() bool { return handled() == sent })
 		t.Logf("%d messages were handled %s, %v after the last was sent", sent, after, time.Since(began).Round(time.Millisecond))
 	}
 	send()
@@ -293,8 +296,10 @@ func TestClusterQueue(t *testing.T) {
 	for i, p := range c.nats {
 		lose(p, fmt.Sprint("NATS server ", i))
 	}
-	if first.count() == 0 || second.count() == 0 {
-		t.Errorf("the listeners handled %d and %d messages; want some each", first.count(), second.count())
+	for i, l := range all {
+		if l.count() == 0 {
+			t.Errorf("the listeners %d handled none of %d messages", i, sent)
+		}
 	}
 	eventually(t, queueWait, "the queue is empty", func() bool {
 		stats, err := a.QueueStats(t.Context())
