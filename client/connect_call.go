@@ -49,11 +49,11 @@ func (c *connection) call(ctx context.Context, method string, message proto.Mess
 	if err != nil {
 		return kv.Invalidf("%v", err) // a string that is not UTF-8, which these messages do not have
 	}
-	return c.ask(ctx, &question{method, body, "application/x-protobuf", write, decode})
+	return c.ask(ctx, &exchange{method, body, "application/x-protobuf", write, decode})
 }
 
-// question is a request, and what takes its answer.
-type question struct {
+// exchange is a request, and what takes its answer.
+type exchange struct {
 	method     string
 	body       []byte
 	answerType string // the content type
@@ -61,7 +61,7 @@ type question struct {
 	decode     func([]byte) *failedTry
 }
 
-func (c *connection) ask(ctx context.Context, q *question) (err error) {
+func (c *connection) ask(ctx context.Context, q *exchange) (err error) {
 	session, renewed := c.current(ctx), false
 	for pause := newPause(c.now, c.retryTime, maxPause); ; {
 		failed := c.try(ctx, session, q)
@@ -91,7 +91,7 @@ func (c *connection) ask(ctx context.Context, q *question) (err error) {
 }
 
 // try sends the request once and decodes the answer.
-func (c *connection) try(ctx context.Context, s *session, q *question) *failedTry {
+func (c *connection) try(ctx context.Context, s *session, q *exchange) *failedTry {
 	resp, failed := c.post(ctx, s, q.method, q.body, q.answerType)
 	if failed != nil {
 		return failed

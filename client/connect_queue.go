@@ -19,7 +19,7 @@ func (c *connection) callQueue(ctx context.Context, method string, in, out any) 
 	if err != nil {
 		return err
 	}
-	return c.ask(ctx, &question{method: "queue/" + method, body: body, answerType: "application/json", decode: func(answer []byte) *failedTry {
+	return c.ask(ctx, &exchange{method: "queue/" + method, body: body, answerType: "application/json", decode: func(answer []byte) *failedTry {
 		if err := json.Unmarshal(answer, out); err != nil {
 			return garbledf("the server's answer to queue/%s is not one: %v", method, err)
 		}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/service/wire"
+	"github.com/oklog/ulid/v2"
 )
 
 // natsQueue is the way to the queue over NATS: one of all readers answers.
@@ -54,15 +56,46 @@ func (q natsQueue) askAgain(ctx context.Context, r *wire.QueueRequest) (wire.Que
 // queueTimeout is more than what a reader waits for JetStream.
 const queueTimeout = 6 * time.Second
 
+// receive goes on until its answer is there when ctx has ended: a message may be on its way.
 func (q natsQueue) receive(ctx context.Context, most int) ([]kv.Message, time.Duration, error) {
 	r := wire.QueueRequest{Method: wire.QueueReceive, ID: q.newID(), Most: most, Wait: natsReceivedFor}
-	reply, err := q.askOnce(ctx, &r, natsReceivedFor+tryTimeout)
-	if ctx.Err() != nil {
-		if err := q.conn.Publish(wire.LeaveSubject(q.database), wire.EncodeLeave(r.ID)); err != nil {
-			q.log.DebugContext(ctx, "could not tell the readers that a listener has left", "error", err)
+	asking, answered := context.WithCancel(context.WithoutCancel(ctx))
+	var leaving sync.WaitGroup
+	leaving.Go(func() {
+		select {
+		case <-ctx.Done():
+			q.leave(asking, r.ID)
+			answered()
+		case <-asking.Done():
+		}
+	})
+	reply, err := q.askOnce(asking, &r, natsReceivedFor+tryTimeout)
+	answered()
+	leaving.Wait()
+	return reply.Messages, reply.AckWait, err
+}
+
+const (
+	leavePause = 50 * time.Millisecond
+	leaveTime  = time.Second // is enough for a reader that is there
+)
+
+// leave ends a receive at its reader. It says so until the answer comes, because the receive may reach the reader later than this.
+func (q natsQueue) leave(asking context.Context, id ulid.ULID) {
+	until := time.After(leaveTime)
+	for {
+		if err := q.conn.Publish(wire.LeaveSubject(q.database), wire.EncodeLeave(id)); err != nil {
+			q.log.DebugContext(asking, "could not tell the readers that a listener has left", "error", err)
+			return
+		}
+		select {
+		case <-time.After(leavePause):
+		case <-until:
+			return
+		case <-asking.Done():
+			return
 		}
 	}
-	return reply.Messages, reply.AckWait, err
 }
 
 var methods = map[kv.Verdict]wire.QueueMethod{

@@ -182,6 +182,9 @@ func (l *listener) receive(ctx context.Context, started func()) error {
 			<-l.slots
 		}
 		switch {
+		case err == nil && ctx.Err() != nil: // others can have them at once
+			l.refuse(messages)
+			return context.Cause(ctx)
 		case err == nil:
 			pause = newPause(time.Now, -1, maxListenPause)
 			l.begin(ctx, messages, ackWait)
@@ -196,6 +199,14 @@ func (l *listener) receive(ctx context.Context, started func()) error {
 				return context.Cause(ctx)
 			}
 		}
+	}
+}
+
+func (l *listener) refuse(messages []kv.Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range messages {
+		l.verdicts = append(l.verdicts, verdictOf{kv.VerdictNack, m.Receipt})
 	}
 }
 
