@@ -176,17 +176,25 @@ func (t *natsTransport) open(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
-	answer, err := t.ask(ctx, wire.FindSubject(t.database), wire.EncodeFind(), whole)
-	if err != nil {
-		return &failure{kind: kv.ErrUnavailable, message: fmt.Sprintf("no reader answers for the database %q", t.database), cause: err}
+	found, err := t.find(ctx)
+	for errors.Is(err, kv.ErrUnavailable) && !errors.Is(err, errNotSent) && pauseUntil(ctx, ctx) { // a reader that opens the database; another one may have it
+		found, err = t.find(ctx)
 	}
-	found, err := wire.DecodeFindReply(answer)
 	if err != nil {
 		return err
 	}
 	t.leader.heard(found.Leader, found.Epoch, found.Position, "")
 	t.log.Debug("found the database", "database", t.database, "id", found.ID, "position", found.Position)
 	return nil
+}
+
+// find asks a reader for the database and its leader.
+func (t *natsTransport) find(ctx context.Context) (wire.Found, error) {
+	answer, err := t.ask(ctx, wire.FindSubject(t.database), wire.EncodeFind(), whole)
+	if err != nil {
+		return wire.Found{}, &failure{kind: kv.ErrUnavailable, message: fmt.Sprintf("no reader answers for the database %q", t.database), cause: err}
+	}
+	return wire.DecodeFindReply(answer)
 }
 
 func (t *natsTransport) Close() {

@@ -16,9 +16,9 @@ import (
 // Feed has one reader after the other serve the feed, each from where the last one was.
 func (t *natsTransport) Feed(ctx context.Context, f kv.Feed) iter.Seq2[kv.Changes, error] {
 	return func(yield func(kv.Changes, error) bool) {
-		pause := newPause(t.now, -1, maxWatchPause)
+		pause, lost := newPause(t.now, -1, maxWatchPause), loss{what: "a feed"}
 		for begun := false; ; {
-			w := &natsFeed{t: t, feed: f, begun: begun, wake: make(chan struct{}, 1)}
+			w := &natsFeed{t: t, feed: f, begun: begun, wake: make(chan struct{}, 1), came: func() { lost.end(ctx, t.log) }}
 			err := w.run(ctx, yield)
 			if w.begun {
 				f, begun = w.feed, true
@@ -36,7 +36,7 @@ func (t *natsTransport) Feed(ctx context.Context, f kv.Feed) iter.Seq2[kv.Change
 				yield(kv.Changes{}, err)
 				return
 			}
-			t.log.WarnContext(ctx, "lost a feed, will ask another reader", "error", err)
+			lost.note(ctx, t.log, err)
 			if !pause.wait(ctx) {
 				yield(kv.Changes{}, gaveUp(ctx, err))
 				return
@@ -52,6 +52,7 @@ type natsFeed struct {
 	begun bool    // the loop was told where the feed begins
 	shown bool    // something has come of this reader
 	wake  chan struct{}
+	came  func() // called for each piece
 
 	mu     sync.Mutex
 	number uint64      // of the last piece that has come
@@ -89,6 +90,7 @@ func (w *natsFeed) run(ctx context.Context, yield func(kv.Changes, error) bool) 
 		}
 		first := !w.begun
 		w.begun, w.shown = true, true
+		w.came()
 		w.feed.After, w.feed.Latest = piece.Through, false
 		w.t.saw(piece.Through.Position())
 		if (first || len(piece.Commits) > 0 || piece.Number > 1) && !yield(piece.Changes, nil) {

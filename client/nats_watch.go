@@ -16,10 +16,13 @@ import (
 // Watch has one reader after the other serve the watch, for as long as each is there.
 func (t *natsTransport) Watch(ctx context.Context, keys []kv.EncodedKey, f freshness) iter.Seq2[[]kv.Entry, error] {
 	return func(yield func([]kv.Entry, error) bool) {
-		pause := newPause(t.now, -1, maxWatchPause)
+		pause, lost := newPause(t.now, -1, maxWatchPause), loss{what: "a watch"}
 		for {
 			w := &natsWatch{t: t, keys: keys, least: f.least, wake: make(chan struct{}, 1)}
-			shown, err := w.run(ctx, yield)
+			shown, err := w.run(ctx, func(entries []kv.Entry, err error) bool {
+				lost.end(ctx, t.log)
+				return yield(entries, err)
+			})
 			if shown {
 				pause = newPause(t.now, -1, maxWatchPause)
 			}
@@ -33,7 +36,7 @@ func (t *natsTransport) Watch(ctx context.Context, keys []kv.EncodedKey, f fresh
 				yield(nil, err)
 				return
 			}
-			t.log.WarnContext(ctx, "lost a watch, will ask another reader", "error", err)
+			lost.note(ctx, t.log, err)
 			if !pause.wait(ctx) {
 				yield(nil, gaveUp(ctx, err))
 				return

@@ -37,12 +37,29 @@ type Database struct {
 	logger     *slog.Logger
 	queue      *queue.Queue
 
-	end   atomic.Uint64   // the highest position of the log that this process has heard of
-	whole context.Context // ends, with the reason as its cause, when the log turns out to be damaged
-	broke context.CancelCauseFunc
+	end    atomic.Uint64          // the highest position of the log that this process has heard of
+	health atomic.Pointer[health] // since the log was read on last
 
 	stop func()
 	work sync.WaitGroup
+}
+
+// health is a time in which the log is read on.
+type health struct {
+	whole context.Context // ends, with the reason as its cause, when the log turns out to be damaged
+	broke context.CancelCauseFunc
+}
+
+// whole ends, with the reason as its cause, when the log turns out to be damaged.
+func (d *Database) whole() context.Context { return d.health.Load().whole }
+
+func (d *Database) broke(why error) { d.health.Load().broke(why) }
+
+// mended begins a time in which the log is read on.
+func (d *Database) mended() {
+	h := &health{}
+	h.whole, h.broke = context.WithCancelCause(context.Background())
+	d.health.Store(h)
 }
 
 // openDatabase follows the log from where the keeper's projection is, and does not wait until it has caught up. The projection is
@@ -58,7 +75,7 @@ func openDatabase(ctx context.Context, conns *near.Pool, js jetstream.JetStream,
 		log: log, projection: p, keeper: keeper, newID: c.NewID, now: c.Now, logger: c.Logger.With("database", log.Database()),
 		asker: &asker{conns: conns, database: log.Database(), leaders: l},
 	}
-	d.whole, d.broke = context.WithCancelCause(context.Background())
+	d.mended()
 	d.indexer = &indexer{ask: d.askIndex}
 	d.queue = d.openQueue(conns.Main(), js)
 	d.commits = &batch.Batcher[[]byte, kv.CommitResult]{
@@ -119,8 +136,9 @@ const (
 	stuckAfter  = 2 * time.Second        // a record that was known to be there has not come
 )
 
-// follow applies the log until ctx ends or the log is damaged. A record that cannot be accepted is read once more: what is
-// wrong may be on one server of the log only, and the next reader may be served by another.
+// follow applies the log until ctx ends. A record that cannot be accepted is read once more: what is wrong may be on one server of the
+// log only, and the next reader may be served by another. After some tries the database is not served, until that record has been
+// mended: it is read again now and then.
 func (d *Database) follow(ctx context.Context) {
 	const tries = 5
 	for bad := 0; ctx.Err() == nil; {
@@ -139,11 +157,28 @@ func (d *Database) follow(ctx context.Context) {
 			bad++
 		}
 		if bad == tries {
-			d.logger.Error(unreadableLog(err)+"; this database is not served any more", "position", d.projection.Chain().Applied, "error", err)
+			d.logger.Error(unreadableLog(err)+"; this database is not served until that is mended", "position", d.projection.Chain().Applied, "error", err)
 			d.broke(kv.Errorf(kv.ErrUnavailable, "This replica cannot read the log of the database; its own log says why."))
-			return
+			d.awaitMended(ctx)
+			bad = 0
 		}
 		pause(ctx, followAgain)
+	}
+}
+
+// awaitMended reads the log again and again until it goes on, or ctx ends.
+func (d *Database) awaitMended(ctx context.Context) {
+	at := d.projection.Applied()
+	for wait := mendFirst; ctx.Err() == nil; wait = min(2*wait, mendMost) {
+		pause(ctx, wait)
+		asking, cancel := context.WithTimeout(ctx, openPatience)
+		_ = d.projection.CatchUp(asking, d.log, at+1) // what is wrong has been said
+		cancel()
+		if d.projection.Applied() > at {
+			d.mended()
+			d.logger.Info("the log can be read on; the database is served again", "position", d.projection.Applied())
+			return
+		}
 	}
 }
 
@@ -205,7 +240,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // broken returns why the replica does not follow the log any more; nil if it does.
-func (d *Database) broken() error { return context.Cause(d.whole) }
+func (d *Database) broken() error { return context.Cause(d.whole()) }
 
 // wait blocks until the record at that position is applied. It fails with kv.ErrUnavailable.
 func (d *Database) wait(ctx context.Context, at kv.Position) error {
@@ -214,7 +249,7 @@ func (d *Database) wait(ctx context.Context, at kv.Position) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(d.whole, cancel)()
+	defer context.AfterFunc(d.whole(), cancel)()
 	if d.projection.Wait(ctx, at) == nil {
 		return nil
 	}

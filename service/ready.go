@@ -81,9 +81,12 @@ func (w *Writers) unserved() map[string]error {
 		amiss[name] = errors.New(reason)
 	}
 	for name, s := range w.known {
-		if err := errors.Join(s.failure, s.waits); err != nil {
-			amiss[name] = err
+		if s.waits != nil {
+			amiss[name] = s.waits
 		}
+	}
+	for name, d := range w.broken {
+		amiss[name] = d.err
 	}
 	return amiss
 }

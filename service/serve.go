@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -133,7 +134,8 @@ func (v *server) database(ctx context.Context, m *nats.Msg, create bool) (*Datab
 	return v.databases.replica(ctx, name, create)
 }
 
-// find answers who leads a database. Like the metadata exchange of KV Connect it makes an absent one, if that is allowed.
+// find answers who leads a database. Like the metadata exchange of KV Connect it makes an absent one, if that is allowed. Who asks for one
+// that is being opened hears that soon, and may ask another reader.
 func (v *server) find(m *nats.Msg) {
 	if err := wire.DecodeFind(m.Data); err != nil {
 		v.refuse(m, err)
@@ -142,7 +144,10 @@ func (v *server) find(m *nats.Msg) {
 	}
 	ctx, cancel := context.WithTimeout(v.ending, findTimeout)
 	defer cancel()
-	d, err := v.database(ctx, m, true)
+	d, err := v.database(ctx, m, false)
+	if errors.Is(err, kv.ErrNoDatabase) {
+		d, err = v.database(ctx, m, true)
+	}
 	if err != nil {
 		v.respond(m, wire.EncodeFindReply(wire.Found{}, err))
 		return

@@ -68,7 +68,7 @@ func (v *server) serveFeed(d *Database, m *nats.Msg, want kv.Feed) {
 		return
 	}
 	defer v.watches.remove(token)
-	defer context.AfterFunc(d.whole, cancel)()
+	defer context.AfterFunc(d.whole(), cancel)()
 	w.inbox, w.subject = m.Reply, wire.WatchingSubject(d.log.Database(), v.id, token)
 	s := servedFeed{v: v, d: d, w: w, feed: events.NewFeed(d.log, want), piece: wire.Piece{Number: 1, Changes: kv.Changes{Through: want.After}}}
 	defer s.feed.Close()

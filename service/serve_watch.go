@@ -119,7 +119,7 @@ func (v *server) serveWatch(d *Database, m *nats.Msg, keys []kv.EncodedKey) {
 		return
 	}
 	defer v.watches.remove(token)
-	defer context.AfterFunc(d.whole, cancel)()
+	defer context.AfterFunc(d.whole(), cancel)()
 	w.inbox, w.subject = m.Reply, wire.WatchingSubject(d.log.Database(), v.id, token)
 	watch := d.projection.Watch(keys, d.now)
 	defer watch.Close()

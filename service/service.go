@@ -17,6 +17,8 @@ const (
 	apiTimeout     = 2 * time.Second         // of a request to JetStream: who has nothing to answer by says nothing, and is asked again
 	readTimeout    = 1500 * time.Millisecond // of a read at a reader; its client asks again soon after, and should know why
 	findTimeout    = 10 * time.Second        // of finding a database at a reader, which may have to make it
+	mendFirst      = time.Second             // after a log was found damaged, before it is read again; then twice as long each time
+	mendMost       = time.Minute             // at most
 	openPatience   = 30 * time.Second        // for the next record while a database is being opened; then its log is lost, or its servers are
 	openingWait    = 200 * time.Millisecond  // of a read or watch for a database that is being opened: its client asks again, maybe another reader
 	frameAgain     = time.Second             // a watch's frame is sent again, or a sign of life asked for

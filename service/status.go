@@ -159,12 +159,14 @@ func (w *Writers) status() Status {
 		if err := amiss[name]; err != nil {
 			d.Problem = err.Error()
 		}
-		if s := w.known[name]; s != nil {
+		if b := w.broken[name]; b != nil {
+			d.Position, d.Damaged = b.at, true
+		} else if s := w.known[name]; s != nil {
 			chain := s.chain()
 			if d.Problem == "" && s.projection.Load() == nil {
 				d.Problem = "it is being opened"
 			}
-			d.Epoch, d.Position, d.Leading, d.Damaged = chain.Epoch, chain.Applied, s.leading.Load(), s.failure != nil
+			d.Epoch, d.Position, d.Leading = chain.Epoch, chain.Applied, s.leading.Load()
 		}
 		status.Databases = append(status.Databases, d)
 	}

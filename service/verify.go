@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -48,6 +49,9 @@ func Verify(ctx context.Context, conn *nats.Conn, database string) (v Verdict, e
 		digests, err := askDigests(ctx, conn, database, v.Position, holders, digestAnswers)
 		if err != nil {
 			return v, err
+		}
+		if denied := conn.LastError(); errors.Is(denied, nats.ErrPermissionViolation) {
+			return v, kv.Errorf(kv.ErrUnauthorized, "this NATS user may not ask for digests (%v); use that of a kvreader", denied)
 		}
 		v.Digests = append(digests, others...)
 		slices.SortStableFunc(v.Digests, func(a, b Digest) int {

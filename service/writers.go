@@ -56,6 +56,15 @@ type Writers struct {
 	known  map[string]*standing // the databases that are stood by for, or were
 	listed bool                 // the databases have been listed once
 	said   map[string]string    // of the databases that could not be opened: why, as it was logged
+	broken map[string]*damage   // the databases whose logs cannot be read on
+}
+
+// damage is what keeps a log from being read on. It is read again now and then: it may be mended elsewhere.
+type damage struct {
+	err   error
+	at    kv.Position   // the last record that could be read
+	wait  time.Duration // before it is read again
+	again time.Time     // when it is
 }
 
 // standing is the standby of one database.
@@ -63,8 +72,7 @@ type standing struct {
 	projection atomic.Pointer[projection.Projection] // nil before the log is open
 	leading    atomic.Bool
 	yield      chan struct{}
-	failure    error // why nobody stands by any more; guarded by the lock of Writers
-	waits      error // why nobody stands by yet; the same
+	waits      error // why nobody stands by yet; guarded by the lock of Writers
 }
 
 func (s *standing) chain() (c events.Chain) {
@@ -85,7 +93,7 @@ func NewWriters(conn *nats.Conn, c WritersConfig) (*Writers, error) {
 	}
 	w := &Writers{
 		conn: conn, js: js, config: c, foreign: measure.NewForeign(c.Registry, c.Logger),
-		known: map[string]*standing{}, said: map[string]string{},
+		known: map[string]*standing{}, said: map[string]string{}, broken: map[string]*damage{},
 	}
 	w.queues = queue.NewMetrics(c.Registry)
 	c.Registry.MustRegister(unservedGauge(func() float64 {
@@ -126,6 +134,7 @@ func (w *Writers) Run(ctx context.Context) error {
 				standbys.Go(func() { w.end(ctx, name, w.standBy(ctx, name, s)) })
 			}
 		}
+		w.noteMended()
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -155,6 +164,7 @@ func (w *Writers) list(ctx context.Context) ([]string, error) {
 	defer w.mu.Unlock()
 	w.listed = true
 	maps.DeleteFunc(w.said, func(name, _ string) bool { return !slices.Contains(names, name) }) // it was deleted
+	maps.DeleteFunc(w.broken, func(name string, _ *damage) bool { return !slices.Contains(names, name) })
 	return names, nil
 }
 
@@ -162,30 +172,52 @@ func (w *Writers) list(ctx context.Context) ([]string, error) {
 func (w *Writers) begin(name string) *standing {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.known[name] != nil {
+	if d := w.broken[name]; w.known[name] != nil || d != nil && time.Now().Before(d.again) {
 		return nil
 	}
 	w.known[name] = &standing{yield: make(chan struct{})}
 	return w.known[name]
 }
 
-// end notes why nobody stands by any more. A database that could not be opened is tried again.
+// end notes why nobody stands by any more. The database is tried again: after a while, if its log is damaged.
 func (w *Writers) end(ctx context.Context, name string, err error) {
 	if ctx.Err() != nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	delete(w.known, name)
 	if !isDamage(err) {
 		if reason := err.Error(); w.said[name] != reason { // it is tried every second
 			w.config.Logger.Warn("cannot stand by for a database; trying on", "database", name, "error", err)
 			w.said[name] = reason
 		}
-		delete(w.known, name)
 		return
 	}
-	w.config.Logger.Error(unreadableLog(err)+"; the database is not led any more", "database", name, "error", err)
-	w.known[name].failure = err
+	d := &damage{err: err, wait: mendFirst}
+	var record *events.RecordError
+	if errors.As(err, &record) {
+		d.at = record.Position - 1
+	}
+	if before := w.broken[name]; before != nil && before.at == d.at {
+		d.wait = min(2*before.wait, mendMost)
+	} else {
+		w.config.Logger.Error(unreadableLog(err)+"; the database is not led until that is mended", "database", name, "error", err)
+	}
+	d.again = time.Now().Add(d.wait)
+	w.broken[name] = d
+}
+
+// noteMended forgets the damages that logs have been read past.
+func (w *Writers) noteMended() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for name, d := range w.broken {
+		if s := w.known[name]; s != nil && s.chain().Applied > d.at {
+			w.config.Logger.Info("the log can be read on; the database is stood by for again", "database", name, "position", s.chain().Applied)
+			delete(w.broken, name)
+		}
+	}
 }
 
 // projection returns that of a database that is stood by for; nil if there is none.

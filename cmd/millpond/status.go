@@ -179,13 +179,19 @@ func replicas(all []natslog.Replica) string {
 		switch {
 		case r.Leader:
 			state = "leads"
+		case r.Offline && r.Lag > 0:
+			state = fmt.Sprintf("OFFLINE, %d behind", r.Lag)
 		case r.Offline:
 			state = "OFFLINE"
+		case !r.Current && r.Lag > 0:
+			state = fmt.Sprintf("%d BEHIND", r.Lag)
 		case !r.Current:
 			state = "BEHIND"
+		case r.Lag > 0:
+			state = fmt.Sprintf("current but for %d", r.Lag)
 		}
-		if r.Lag > 0 {
-			state += fmt.Sprintf(" by %d", r.Lag)
+		if r.Holes > 0 {
+			state += fmt.Sprintf(" with %d LOST", r.Holes)
 		}
 		list = append(list, r.Server+" "+state)
 	}

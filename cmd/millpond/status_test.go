@@ -17,7 +17,7 @@ func TestStatusTable(t *testing.T) {
 	err := writeOverview(&out, &cluster.Overview{
 		Databases: []cluster.DatabaseView{
 			{Name: "default", Leader: "kvwriter a 1", Epoch: 7, End: 1234, Messages: 1234, Bytes: 12 << 20, Replicas: []natslog.Replica{
-				{Server: "nats1", Leader: true, Current: true}, {Server: "nats2", Current: true}, {Server: "nats3", Offline: true, Lag: 4}, {Server: "nats4", Lag: 2},
+				{Server: "nats1", Leader: true, Current: true}, {Server: "nats2", Current: true}, {Server: "nats3", Offline: true, Lag: 4}, {Server: "nats4", Lag: 2, Holes: 5},
 			}},
 			{Name: "orders", Problem: "no leader"},
 		},
@@ -50,7 +50,7 @@ kvwriter c 1  default   0         NOT STANDING BY: the log ends at 4 and had 5
 kvwriter d 1  default   7         DAMAGED
 
 STREAM OF  MESSAGES  SIZE    REPLICAS
-default    1234      12 MiB  nats1 leads, nats2 current, nats3 OFFLINE by 4, nats4 BEHIND by 2
+default    1234      12 MiB  nats1 leads, nats2 current, nats3 OFFLINE, 4 behind, nats4 2 BEHIND with 5 LOST
 orders     -         -       no answer
 
 NATS SERVER  VERSION  SYNCS

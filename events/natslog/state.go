@@ -24,7 +24,8 @@ type Replica struct {
 	Leader  bool   `json:"leader"`
 	Current bool   `json:"current"` // it has what the leader has
 	Offline bool   `json:"offline"`
-	Lag     uint64 `json:"lag"` // in the steps of the servers' agreement
+	Lag     uint64 `json:"lag"`             // in the steps of the servers' agreement
+	Holes   uint64 `json:"holes,omitempty"` // messages that it has lost, as far as is known
 }
 
 // Describe returns the state of a database's log. It fails while the stream has no leader, after ctx's end at the latest.
@@ -41,7 +42,7 @@ func Describe(ctx context.Context, js jetstream.JetStream, database string) (Sta
 	if info.Cluster == nil || info.Cluster.Leader == "" {
 		return s, fmt.Errorf("the stream %s has no leader", info.Config.Name)
 	}
-	s.Replicas = []Replica{{Server: info.Cluster.Leader, Leader: true, Current: true}}
+	s.Replicas = []Replica{{Server: info.Cluster.Leader, Leader: true, Current: true, Holes: uint64(info.State.NumDeleted)}}
 	for _, r := range info.Cluster.Replicas {
 		s.Replicas = append(s.Replicas, Replica{Server: r.Name, Current: r.Current, Offline: r.Offline, Lag: r.Lag})
 	}

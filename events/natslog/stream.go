@@ -30,6 +30,11 @@ const (
 	metadataID       = "millpond.id"
 )
 
+// DatabaseOf returns the database whose log a stream of that name is.
+func DatabaseOf(stream string) (database string, ok bool) {
+	return strings.CutPrefix(stream, streamName(""))
+}
+
 func streamName(database string) string     { return "millpond_" + database }
 func commitsSubject(database string) string { return "millpond." + database + ".log.commits" }
 func epochSubject(database string) string   { return "millpond." + database + ".log.epoch" }
@@ -131,7 +136,7 @@ func List(ctx context.Context, js jetstream.JetStream) ([]string, error) {
 	names := map[string]bool{}
 	streams := js.StreamNames(ctx)
 	for name := range streams.Name() {
-		if database, ok := strings.CutPrefix(name, streamName("")); ok {
+		if database, ok := DatabaseOf(name); ok {
 			names[database] = true
 		}
 	}

@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -75,19 +76,26 @@ func (c NATS) Look(ctx context.Context, conn *nats.Conn) (Overview, error) {
 		processes []service.Status
 		states    map[string]state
 		listErr   error
+		holes     map[copyOf]uint64
 		asking    sync.WaitGroup
 	)
 	asking.Go(func() { processes, err = service.AskStatus(ctx, conn, statusWait) })
 	asking.Go(func() { states, listErr = describe(ctx, js) })
-	asking.Go(func() { o.Servers = askServers(ctx, conn, c.Monitor) })
+	asking.Go(func() {
+		o.Servers = askServers(ctx, conn, c.Monitor)
+		holes = askHoles(ctx, conn, len(o.Servers.Known))
+	})
 	asking.Wait()
 	if err != nil {
 		return o, err
 	}
-	if listErr != nil {
-		o.Warnings = append(o.Warnings, fmt.Sprintf("JetStream does not say which streams there are (%v): fewer than half of the NATS servers are up, or this user may not ask; a kvreader's may", listErr))
+	if denied := conn.LastError(); listErr != nil && errors.Is(denied, nats.ErrPermissionViolation) {
+		o.Warnings = append(o.Warnings, fmt.Sprintf("this NATS user may not ask JetStream about the streams (%v); use that of a kvreader", denied))
+	} else if listErr != nil {
+		o.Warnings = append(o.Warnings, fmt.Sprintf("JetStream does not say which streams there are (%v): fewer than half of the NATS servers are up", listErr))
 	}
 	o.fill(processes, states)
+	o.puncture(holes)
 	o.warn(processes, states)
 	return o, nil
 }
@@ -135,7 +143,7 @@ func (o *Overview) fill(processes []service.Status, states map[string]state) {
 		for _, d := range p.Databases {
 			view := databases[d.Name]
 			if view == nil {
-				view = &DatabaseView{Name: d.Name}
+				view = &DatabaseView{Name: d.Name, Problem: "JetStream does not tell of it"}
 				databases[d.Name] = view
 			}
 			view.End, view.Epoch = max(view.End, d.Position), max(view.Epoch, d.Epoch)
@@ -159,6 +167,15 @@ func (o *Overview) fill(processes []service.Status, states map[string]state) {
 	slices.SortStableFunc(o.Writers, func(a, b WriterView) int { return cmp.Compare(a.Database, b.Database) })
 }
 
+// puncture notes which copies of the logs lack messages.
+func (o *Overview) puncture(holes map[copyOf]uint64) {
+	for _, d := range o.Databases {
+		for i, r := range d.Replicas {
+			d.Replicas[i].Holes = max(r.Holes, holes[copyOf{r.Server, d.Name}])
+		}
+	}
+}
+
 // warn says what an operator should look at.
 func (o *Overview) warn(processes []service.Status, states map[string]state) {
 	say := func(format string, args ...any) { o.Warnings = append(o.Warnings, fmt.Sprintf(format, args...)) }
@@ -180,7 +197,7 @@ func (o *Overview) warn(processes []service.Status, states map[string]state) {
 		if d.Leader == "" && has(service.RoleWriter) {
 			say("the database %q has no leader that answers; a standby takes over within seconds if it can reach NATS", d.Name)
 		}
-		if d.Problem != "" {
+		if d.Problem != "" && states != nil { // else none answers, which is a warning of its own
 			say("the log of %q does not answer: %s", d.Name, d.Problem)
 		}
 		for _, r := range d.Replicas {
@@ -188,6 +205,9 @@ func (o *Overview) warn(processes []service.Status, states map[string]state) {
 				say("the replica of %q on %s is offline; start that NATS server, it catches up by itself", d.Name, r.Server)
 			} else if !r.Current {
 				say("the replica of %q on %s has not caught up", d.Name, r.Server)
+			}
+			if r.Holes > 0 {
+				say("the replica of %q on %s has lost %d messages: while the others are whole, stop that NATS server, delete its data, and start it again", d.Name, r.Server, r.Holes)
 			}
 		}
 		for _, sentence := range states[d.Name].Unsafe {

@@ -27,7 +27,7 @@ func TestOverviewFill(t *testing.T) {
 	})
 	want := Overview{
 		Databases: []DatabaseView{
-			{Name: "absent", Epoch: 1, End: 2},
+			{Name: "absent", Epoch: 1, End: 2, Problem: "JetStream does not tell of it"},
 			{Name: "orders", Leader: "new", Epoch: 5, End: 9, Messages: 8, Bytes: 800},
 			{Name: "silent", Problem: "no leader"},
 		},
@@ -64,6 +64,7 @@ func TestOverviewWarnings(t *testing.T) {
 			p[2] = service.Status{Process: "x", Role: service.RoleWriter, Databases: []service.DatabaseStatus{{Name: name, Problem: "it waits"}}}
 		},
 		"on b is offline":          func(_ []service.Status, s map[string]state, _ *Servers) { s[name].Replicas[1].Offline = true },
+		"on b has lost 3 messages": func(_ []service.Status, s map[string]state, _ *Servers) { s[name].Replicas[1].Holes = 3 },
 		"on c has not caught up":   func(_ []service.Status, s map[string]state, _ *Servers) { s[name].Replicas[2].Current = false },
 		"does not answer: timeout": func(_ []service.Status, s map[string]state, _ *Servers) { s[name] = state{err: errors.New("timeout")} },
 		"UNSAFE: the stream": func(_ []service.Status, s map[string]state, _ *Servers) {

@@ -194,10 +194,13 @@ func (c *startCheck) repeat(ctx context.Context, l *link) {
 
 // finds notes what was found, and logs what is new of it, and when nothing is left.
 func (c *startCheck) finds(found []string) {
-	before := c.unsafe()
+	before, level := c.unsafe(), slog.LevelError
+	if c.AllowUnsafe {
+		level = slog.LevelWarn
+	}
 	for _, sentence := range found {
 		if !slices.Contains(before, sentence) {
-			c.log.Error("UNSAFE: " + sentence)
+			c.log.Log(context.Background(), level, "UNSAFE: "+sentence)
 		}
 	}
 	if len(before) > 0 && len(found) == 0 {

@@ -70,13 +70,7 @@ func TestWrongMonitorURL(t *testing.T) {
 // A server whose account may ask the system account is known without a monitoring URL.
 func TestServersOverNATS(t *testing.T) {
 	s := natsServer(t, func(o *server.Options) { o.SyncAlways = false })
-	main, system := s.GlobalAccount(), s.SystemAccount()
-	if err := system.AddServiceExportWithResponse(pingJetStream, server.Streamed, nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := main.AddServiceImport(system, pingJetStream, pingJetStream); err != nil {
-		t.Fatal(err)
-	}
+	letAskServers(t, s)
 	conn, err := nats.Connect(s.ClientURL())
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +82,18 @@ func TestServersOverNATS(t *testing.T) {
 		t.Errorf("got (-), want (+):\n%s", diff)
 	}
 	writer(t, at(s), safe).expectRefusal("NATS servers alone")
+}
+
+// letAskServers lets the server's account ask the system account.
+func letAskServers(t *testing.T, s *server.Server) {
+	t.Helper()
+	main, system := s.GlobalAccount(), s.SystemAccount()
+	if err := system.AddServiceExportWithResponse(pingJetStream, server.Streamed, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := main.AddServiceImport(system, pingJetStream, pingJetStream); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // What some of the servers do not say is said to be unknown.

@@ -2,18 +2,24 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/millpondkv/millpond/internal/front"
+	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/service"
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // users lets in what deploy/nats/users.conf does, as far as it matters here.
 func users(o *server.Options) {
-	client := &server.Permissions{Publish: &server.SubjectPermission{Allow: []string{"millpond.*.read"}}}
+	client := &server.Permissions{Publish: &server.SubjectPermission{Allow: []string{"millpond.*.read", "millpond.status"}}}
 	reader := &server.Permissions{
 		Publish:   &server.SubjectPermission{Deny: []string{"millpond.*.log.>", "millpond.*.leader"}},
 		Subscribe: &server.SubjectPermission{Deny: []string{"millpond.*.w.>"}},
@@ -128,5 +134,70 @@ func TestUnsyncedServerComesBack(t *testing.T) {
 	p.awaitLog("safe again")
 	if n := strings.Count(p.log.String(), "UNSAFE"); n != 1 || metric() != 0 {
 		t.Errorf("it was logged %d times, want once; the metric is %v", n, metric())
+	}
+}
+
+// A user who may not ask JetStream sees what the processes say, and is told for the rest whose user to take; so is who verifies.
+func TestStatusAsClient(t *testing.T) {
+	s := natsServer(t, users)
+	expectWorks(t, reader(t, as("reader", s), nil), writer(t, as("writer", s), nil))
+	c := as("client", s)
+	conn, err := c.Dial("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	o, err := c.Look(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(o.Databases) != 1 || o.Databases[0].End == 0 || o.Databases[0].Problem == "" || len(o.Readers) != 1 || len(o.Writers) != 1 {
+		t.Errorf("got %+v; want one database, whose stream is not known, a reader and a writer", o)
+	}
+	if len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0], "use that of a kvreader") {
+		t.Errorf("got the warnings %q", o.Warnings)
+	}
+	if _, err := service.Verify(t.Context(), conn, "default"); !errors.Is(err, kv.ErrUnauthorized) || !strings.Contains(err.Error(), "use that of a kvreader") {
+		t.Errorf("verify: got %v", err)
+	}
+}
+
+// A copy of a log that lacks messages is a warning, which JetStream has not given.
+func TestHolesAreSeen(t *testing.T) {
+	s := natsServer(t, nil)
+	letAskServers(t, s)
+	c := at(s)
+	conn, err := c.Dial("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "millpond_orders", Subjects: []string{"millpond.orders.log.*"}, Metadata: map[string]string{"millpond.id": "f47ac10b-58cc-4372-a567-0e02b2c3d479"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if _, err := js.Publish(t.Context(), "millpond.orders.log.commits", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, lost := range []uint64{2, 4} {
+		if err := stream.DeleteMsg(t.Context(), lost); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := askHoles(t.Context(), conn, 1), map[copyOf]uint64{{"alone", "orders"}: 2}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	o, err := c.Look(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(o.Warnings, func(w string) bool { return strings.Contains(w, "on alone has lost 2 messages") }) {
+		t.Errorf("got the warnings %q", o.Warnings)
 	}
 }
