@@ -137,10 +137,5 @@ func deleteBelow(ctx context.Context, db *client.DB, s client.Selector, really b
 }
 
 func (o *output) deleted(w io.Writer, n int) error {
-	format := "deleted entries: %d\n"
-	if o.format == "json" {
-		format = "{\"deleted\":%d}\n"
-	}
-	_, err := fmt.Fprintf(w, format, n)
-	return err
+	return o.result(w, map[string]int{"deleted": n}, "deleted entries: %d\n", n)
 }
