@@ -89,6 +89,9 @@ func delPrefix(cmd *cobra.Command, conn *connection, out *output, prefix string,
 			if err != nil {
 				return err
 			}
+			if n == 0 {
+				return out.deleted(cmd.OutOrStdout(), 0)
+			}
 			if err := sure.confirm(cmd, fmt.Sprintf("entries below %s that will be deleted: %d", showKey(key), n)); err != nil {
 				return err
 			}

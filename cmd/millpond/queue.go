@@ -142,6 +142,11 @@ it. If it ends with another exit code than 0 the attempt has failed, and the mes
 		if count < 0 || concurrency < 1 {
 			return usagef("--count must not be negative, and --concurrency be at least 1")
 		}
+		if len(args) > 0 {
+			if _, err := exec.LookPath(args[0]); err != nil { // before it costs messages an attempt
+				return usagef("the command %s cannot be run: %w", args[0], errors.Unwrap(err))
+			}
+		}
 		return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
 			ctx, enough := context.WithCancelCause(ctx)
 			defer enough(nil)
