@@ -13,7 +13,7 @@ at any of its commits. It is in a directory, LOCATION/DATABASE. "millpond restor
 		Example: `  millpond backup create /backups --data ./millpond-data
   millpond backup run /backups --nats nats://a:4222 --db orders
   millpond backup verify /backups --db orders
-  millpond backup prune /backups --db orders --keep 720h`,
+  millpond backup prune /backups --db orders --keep 720h --yes`,
 		Args: cobra.NoArgs,
 	}
 	cmd.AddCommand(newBackupCreateCommand(), newBackupRunCommand(), newBackupListCommand(), newBackupVerifyCommand(), newBackupPruneCommand())

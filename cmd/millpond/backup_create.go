@@ -2,12 +2,20 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/millpondkv/millpond/backup"
+	"github.com/millpondkv/millpond/kv"
 )
+
+// createdView is a full copy as JSON.
+type createdView struct {
+	Database    string      `json:"database"`
+	Position    kv.Position `json:"position"`
+	Bytes       int64       `json:"bytes"`
+	StoredBytes int64       `json:"storedBytes"`
+}
 
 func newBackupCreateCommand() *cobra.Command {
 	var s struct {
@@ -25,7 +33,7 @@ that needs as much memory as a reader.`,
   millpond backup create /backups --data /var/lib/millpond`,
 		Args: cobra.ExactArgs(1),
 	}
-	c := bindArchive(cmd, &s, &s.archiveSettings)
+	c, out := bindArchive(cmd, &s, &s.archiveSettings), bindOutput(cmd, "table", "json")
 	c.logging = s.logging
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.do(args[0], func(ctx context.Context, a *backup.Archive) error {
@@ -35,8 +43,9 @@ that needs as much memory as a reader.`,
 					return err
 				}
 				c.progress.end()
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "archived %q at position %d: %s, stored as %s\n", s.Database, m.End.Applied, sizeText(m.Plain.Bytes), sizeText(m.Stored.Bytes))
-				return err
+				view := createdView{s.Database, m.End.Applied, m.Plain.Bytes, m.Stored.Bytes}
+				return out.result(cmd.OutOrStdout(), view, "archived %q at position %d: %s, stored as %s\n",
+					s.Database, m.End.Applied, sizeText(m.Plain.Bytes), sizeText(m.Stored.Bytes))
 			})
 		})
 	}

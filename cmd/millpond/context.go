@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -45,10 +46,10 @@ What is kept is said each time: no environment variable sets these flags.`,
 		Args:        cobra.ExactArgs(1),
 		Annotations: map[string]string{noEnv: "true"},
 	}
-	var url, file, env string
+	var address, file, env string
 	var more []string
 	var use bool
-	cmd.Flags().StringVar(&url, "url", "", "the database, as in https://kv.example.com/orders")
+	cmd.Flags().StringVar(&address, "url", "", "the database, as in https://kv.example.com/orders")
 	cmd.Flags().StringVar(&file, "access-token-file", "", "the `file` that has the access token")
 	cmd.Flags().StringVar(&env, "access-token-env", "", "the `variable` that has the access token")
 	cmd.Flags().StringArrayVar(&more, "set", nil, "another `setting=value`")
@@ -56,7 +57,7 @@ What is kept is said each time: no environment variable sets these flags.`,
 	cmd.MarkFlagsMutuallyExclusive("access-token-file", "access-token-env")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		settings := map[string]string{}
-		for name, value := range map[string]string{"url": url, "access-token-file": file, "access-token-env": env} {
+		for name, value := range map[string]string{"url": address, "access-token-file": file, "access-token-env": env} {
 			if value != "" {
 				settings[name] = value
 			}
@@ -110,6 +111,9 @@ func addContext(name string, settings map[string]string, use bool) error {
 	if settings["url"] == "" && settings["nats"] == "" {
 		return usagef("say where the server is, with --url or --set nats=…")
 	}
+	if u, err := url.Parse(settings["url"]); settings["url"] != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return usagef("the URL %q cannot be used; write one such as http://127.0.0.1:4512", settings["url"])
+	}
 	all, err := readContexts()
 	if err != nil {
 		return err
@@ -134,6 +138,9 @@ func newContextListCommand() *cobra.Command {
 		all, err := readContexts()
 		if err != nil {
 			return err
+		}
+		if len(all.Contexts) == 0 {
+			fmt.Fprintln(cmd.ErrOrStderr(), "there are no contexts; make one with \"millpond context add\"")
 		}
 		rows := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 		for i, name := range slices.Sorted(maps.Keys(all.Contexts)) {

@@ -73,7 +73,7 @@ serve starts again.`,
   millpond db create orders --data ./millpond-data`,
 		Args: cobra.ExactArgs(1),
 	}
-	source := bindLogs(cmd)
+	source, out := bindLogs(cmd), bindOutput(cmd, "table", "json")
 	replicas := cmd.Flags().Int("replicas", 3, "how many NATS servers keep the log; a data directory has one")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := args[0]
@@ -92,8 +92,7 @@ serve starts again.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), log.ID())
-			return err
+			return out.result(cmd.OutOrStdout(), databaseView{Name: name, ID: log.ID()}, "%s\n", log.ID())
 		})
 	}
 	return cmd

@@ -89,6 +89,9 @@ func delPrefix(cmd *cobra.Command, conn *connection, out *output, prefix string,
 			if err != nil {
 				return err
 			}
+			if n == 0 {
+				return out.deleted(cmd.OutOrStdout(), 0)
+			}
 			if err := sure.confirm(cmd, fmt.Sprintf("entries below %s that will be deleted: %d", showKey(key), n)); err != nil {
 				return err
 			}
@@ -137,10 +140,5 @@ func deleteBelow(ctx context.Context, db *client.DB, s client.Selector, really b
 }
 
 func (o *output) deleted(w io.Writer, n int) error {
-	format := "deleted entries: %d\n"
-	if o.format == "json" {
-		format = "{\"deleted\":%d}\n"
-	}
-	_, err := fmt.Fprintf(w, format, n)
-	return err
+	return o.result(w, map[string]int{"deleted": n}, "deleted entries: %d\n", n)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,20 +22,20 @@ const recordWait = 10 * time.Second
 func newDumpLogCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dump-log [DATABASE]",
-		Short: "Show the records of a database's log as JSON",
+		Short: "Show the records of a database's log, as JSON",
 		Long: `Show the records of the log of DATABASE, "default" if none is named, as lines of JSON: their commits with what they set and deleted,
 the messages that they enqueued, and the epochs. It asks NATS, as the servers of a cluster do, or with --data reads the data directory of
 a millpond serve that is stopped.
 
 A record that does not count ("counts": false) changed nothing: it came from a writer that had been replaced. Whether records count can
 only be told from the log's beginning, so with --from it is left out. A record that is damaged or missing is shown as such, and exit
-code 1 says so at the end.`,
+code 1 says so at the end. With -o table each record is a row, without what its commits did.`,
 		Example: `  millpond dump-log orders --data ./millpond-data
   millpond dump-log --nats nats://a:4222 --from 1000 --limit 10
   millpond dump-log --follow | jq -c '.commits[]?.effects[]?.key'`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	source := bindLogs(cmd)
+	source, out := bindLogs(cmd), bindOutput(cmd, "json", "table")
 	var d dump
 	cmd.Flags().Uint64Var(&d.from, "from", 0, "begin at this `position`")
 	cmd.Flags().IntVar(&d.limit, "limit", 0, "show at most this many records; 0 is all")
@@ -47,7 +48,7 @@ code 1 says so at the end.`,
 		if d.limit < 0 {
 			return usagef("--limit %d is negative", d.limit)
 		}
-		d.w = cmd.OutOrStdout()
+		d.w, d.table = cmd.OutOrStdout(), out.format == "table"
 		return source.do(cmd, func(ctx context.Context, js jetstream.JetStream) error {
 			log, err := natslog.Open(ctx, js, name)
 			if err != nil {
@@ -65,6 +66,7 @@ type dump struct {
 	limit  int
 	follow bool
 	w      io.Writer
+	table  bool // rows instead of JSON
 
 	next    kv.Position   // that is to come
 	chain   *events.Chain // nil: the records before next were not all read
@@ -79,6 +81,9 @@ func (d *dump) run(ctx context.Context, log events.Log) error {
 	d.next = max(first, kv.Position(d.from), 1)
 	if d.next == 1 {
 		d.chain = &events.Chain{}
+	}
+	if d.table {
+		fmt.Fprintf(d.w, rowFormat, "POSITION", "TIME", "KIND", "COMMITS", "SIZE", "COUNTS")
 	}
 	if d.next > last && !d.follow {
 		return nil
@@ -120,7 +125,7 @@ func (d *dump) show(m events.Message) error {
 	if m.Position > d.next {
 		d.chain = nil
 		d.damaged += int(m.Position - d.next)
-		if err := writeLine(d.w, damagedView{Position: d.next, Problem: fmt.Sprintf("missing, up to %d", m.Position-1)}); err != nil {
+		if err := d.write(damagedView{Position: d.next, Problem: fmt.Sprintf("missing, up to %d", m.Position-1)}); err != nil {
 			return err
 		}
 	}
@@ -135,7 +140,29 @@ func (d *dump) show(m events.Message) error {
 	if err != nil {
 		d.chain = nil
 		d.damaged++
-		return writeLine(d.w, damagedView{Position: m.Position, Size: len(m.Data), Problem: err.Error(), Data: m.Data})
+		return d.write(damagedView{Position: m.Position, Size: len(m.Data), Problem: err.Error(), Data: m.Data})
 	}
-	return writeLine(d.w, viewRecord(sealed, counts))
+	return d.write(viewRecord(sealed, counts))
+}
+
+// rowFormat has the columns of a table of records.
+const rowFormat = "%-10v  %-24s  %-7s  %7v  %7v  %s\n"
+
+// write shows a recordView or a damagedView.
+func (d *dump) write(view any) error {
+	if !d.table {
+		return writeLine(d.w, view)
+	}
+	var err error
+	switch v := view.(type) {
+	case recordView:
+		counts := "-" // not known
+		if v.Counts != nil {
+			counts = strconv.FormatBool(*v.Counts)
+		}
+		_, err = fmt.Fprintf(d.w, rowFormat, v.Position, orDash(v.Time), v.Kind, len(v.Commits), v.Size, counts)
+	case damagedView:
+		_, err = fmt.Fprintf(d.w, "%-10v  DAMAGED: %s\n", v.Position, v.Problem)
+	}
+	return err
 }

@@ -78,6 +78,10 @@ func TestDumpLogOfADirectory(t *testing.T) {
 			t.Errorf("%s is not there, or not once:\n%s", want, stdout)
 		}
 	}
+	_, table, _ := millpond("dump-log", "orders", "--data", dir, "-o", "table")
+	if rows := strings.Split(table, "\n"); len(rows) < 3 || !strings.HasPrefix(rows[0], "POSITION ") || !strings.HasPrefix(rows[1], "1 ") || !strings.HasSuffix(rows[1], " true") {
+		t.Errorf("no table of records:\n%s", table)
+	}
 	if code, _, stderr := millpond("dump-log", "--data", dir); code != exitError || !strings.Contains(stderr, `there is no database "default"`) {
 		t.Errorf("another database: code %d, %s", code, stderr)
 	}

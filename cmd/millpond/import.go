@@ -27,14 +27,16 @@ func newImportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Write entries from a file, or from another database",
-		Long: `Write the entries of FILE ("-" is stdin), which has one as JSON a line, as "millpond export" and @deno/kv-utils write them.
+		Long: `Write the entries of FILE ("-" is stdin), which has one as JSON a line, as "millpond export", "millpond list -o json" and
+@deno/kv-utils write them.
 "millpond import sqlite" reads files of Deno's local KV and of denokv, "millpond import kv" other servers.
 
 ` + importHelp,
 		Example: `  millpond import all.ndjson --dry-run
   millpond import all.ndjson
   millpond import users.ndjson --prefix '["users"]' --if-exists skip
-  millpond export --url http://old:4512 | millpond import -`,
+  millpond export --url http://old:4512 | millpond import -
+  millpond get '["users", 1]' -o json --url http://old:4512 | millpond import -`,
 		Args: cobra.ExactArgs(1),
 	}
 	conn, flags, out := bindConnection(cmd), bindImport(cmd), bindOutput(cmd, "table", "json")
@@ -45,7 +47,11 @@ func newImportCommand() *cobra.Command {
 		}
 		defer file.Close()
 		return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
-			return flags.run(ctx, cmd, db, importer.FromNDJSON(file), -1, out)
+			err := flags.run(ctx, cmd, db, importer.FromNDJSON(file), -1, out)
+			if errors.Is(err, importer.ErrNoEntries) {
+				return fmt.Errorf("%s: %w; each line must be an entry as JSON, as \"millpond export\" writes it", args[0], err)
+			}
+			return err
 		})
 	}
 	cmd.AddCommand(newImportSQLiteCommand(), newImportKVCommand())
@@ -213,6 +219,9 @@ func (f *importFlags) run(ctx context.Context, cmd *cobra.Command, db *client.DB
 	f.options.Progress = func(c importer.Counts) { p.at(c.Items()) }
 	counts, err := importer.Run(ctx, db, source, f.options)
 	p.clear()
+	if errors.Is(err, importer.ErrNoEntries) {
+		return err
+	}
 	if err := out.imported(cmd.OutOrStdout(), counts, f.options.DryRun); err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func (l *logs) do(cmd *cobra.Command, f func(context.Context, jetstream.JetStrea
 	}
 	conn, err := l.Dial("millpond " + cmd.Name())
 	if err != nil {
-		return err
+		return &advisedError{err, err.Error() + "; of a millpond serve that is stopped, name the directory with --data"}
 	}
 	defer conn.Close()
 	js, err := jetstream.New(conn)

@@ -61,6 +61,15 @@ func writeLine(w io.Writer, v any) error {
 	return encoder.Encode(v)
 }
 
+// result shows what a command has done: view as JSON, or text for people.
+func (o *output) result(w io.Writer, view any, format string, args ...any) error {
+	if o.format == "json" {
+		return writeLine(w, view)
+	}
+	_, err := fmt.Fprintf(w, format, args...)
+	return err
+}
+
 // printer shows entries. The caller must call flush at the end, and whenever it has nothing more to show for a while.
 type printer interface {
 	entry(client.RawEntry) error

@@ -1,9 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millpondkv/millpond/client"
+	"github.com/millpondkv/millpond/internal/ndjson"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kv/v8"
 	"github.com/millpondkv/millpond/kv/v8/literal"
@@ -24,9 +26,17 @@ func newQueueCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queue",
 		Short: "Send, take and look at the messages of a database's queue",
-		Long:  `Send, take and look at the messages of a database's queue. All but "send" need Millpond behind the URL.`,
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: `Send, take and look at the messages of a database's queue: what programs enqueue and others listen for. All but "send" need
+Millpond behind the URL.
+
+A message that was sent waits until it is due, goes to one listener, and is gone once that has handled it. If a listener fails it comes
+again; a message that has failed too often is given up and kept among the dead.`,
+		Example: `  millpond queue send '{ to: "alice@example.com" }'
+  millpond queue stats
+  millpond queue peek
+  millpond queue listen -- ./handle-message`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newQueueSendCommand(), newQueueListenCommand(), newQueueStatsCommand(), newQueuePeekCommand(), newQueueRetryDeadCommand())
 	return cmd
@@ -45,7 +55,7 @@ its payload is written to the keys of --undelivered. Without --backoff there are
   millpond queue send '"once"' --backoff none`,
 		Args: cobra.ExactArgs(1),
 	}
-	conn := bindConnection(cmd)
+	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json")
 	var delay time.Duration
 	var backoff string
 	var undelivered []string
@@ -71,8 +81,7 @@ its payload is written to the keys of --undelivered. Without --backoff there are
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), v)
-			return err
+			return out.result(cmd.OutOrStdout(), map[string]string{"versionstamp": v.String()}, "%s\n", v)
 		})
 	}
 	return cmd
@@ -115,7 +124,8 @@ func newQueueListenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "listen [-- COMMAND [ARG...]]",
 		Short: "Take messages, and show them or run a command for each, until Ctrl-C",
-		Long: `Take messages out of the queue and show each on a line, as JavaScript, until Ctrl-C. Other listeners share the load.
+		Long: `Take messages out of the queue and show each on a line, as JavaScript, until Ctrl-C. Other listeners share the load. A message
+that was shown is gone from the queue; to look at messages without taking them use "millpond queue peek".
 
 With a command, it is run for each message, which it finds on its stdin; MILLPOND_MESSAGE_ID and MILLPOND_ATTEMPT tell of
 it. If it ends with another exit code than 0 the attempt has failed, and the message comes again by its backoff schedule.`,
@@ -124,7 +134,7 @@ it. If it ends with another exit code than 0 the attempt has failed, and the mes
   millpond queue listen --concurrency 4 -- ./handle-message`,
 		Args: cobra.ArbitraryArgs,
 	}
-	conn := bindConnection(cmd)
+	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json")
 	var count, concurrency int
 	cmd.Flags().IntVar(&count, "count", 0, "end after so many messages were handled; 0 is never")
 	cmd.Flags().IntVar(&concurrency, "concurrency", 1, "handle so many messages at once")
@@ -132,10 +142,15 @@ it. If it ends with another exit code than 0 the attempt has failed, and the mes
 		if count < 0 || concurrency < 1 {
 			return usagef("--count must not be negative, and --concurrency be at least 1")
 		}
+		if len(args) > 0 {
+			if _, err := exec.LookPath(args[0]); err != nil { // before it costs messages an attempt
+				return usagef("the command %s cannot be run: %w", args[0], errors.Unwrap(err))
+			}
+		}
 		return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
 			ctx, enough := context.WithCancelCause(ctx)
 			defer enough(nil)
-			h := &messageHandler{cmd: cmd, args: args, left: count, enough: func() { enough(errEnough) }}
+			h := &messageHandler{cmd: cmd, args: args, out: out, left: count, enough: func() { enough(errEnough) }}
 			err := db.ListenQueue(ctx, h.handle, client.ListenOptions{Concurrency: concurrency})
 			if errors.Is(err, errEnough) {
 				return nil
@@ -150,6 +165,7 @@ it. If it ends with another exit code than 0 the attempt has failed, and the mes
 type messageHandler struct {
 	cmd    *cobra.Command
 	args   []string
+	out    *output
 	enough func()
 
 	mu   sync.Mutex
@@ -183,8 +199,8 @@ func (h *messageHandler) do(ctx context.Context, m kv.Message) error {
 	if len(h.args) == 0 {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		_, err := fmt.Fprintln(h.cmd.OutOrStdout(), text)
-		return err
+		view := messageLine{ID: m.ID, Attempt: m.Attempt, Payload: payloadJSON(m.Payload)}
+		return h.out.result(h.cmd.OutOrStdout(), view, "%s\n", text)
 	}
 	run := exec.CommandContext(ctx, h.args[0], h.args[1:]...)
 	run.Stdin, run.Stdout, run.Stderr = strings.NewReader(text+"\n"), h.cmd.OutOrStdout(), h.cmd.ErrOrStderr()
@@ -194,6 +210,18 @@ func (h *messageHandler) do(ctx context.Context, m kv.Message) error {
 
 func showPayload(payload []byte) string {
 	return showValue(kv.Value{Encoding: kv.EncodingV8, Data: payload}, literal.Format)
+}
+
+// messageLine is a message as JSON. A listener knows the attempt, peek when the message is or was due.
+type messageLine struct {
+	ID      string          `json:"id"`
+	Attempt int             `json:"attempt,omitempty"`
+	Due     string          `json:"due,omitempty"`
+	Payload json.RawMessage `json:"payload"` // with its type, as values of entries
+}
+
+func payloadJSON(payload []byte) json.RawMessage {
+	return ndjson.AppendValue(nil, kv.Value{Encoding: kv.EncodingV8, Data: payload})
 }
 
 func newQueueStatsCommand() *cobra.Command {
@@ -213,17 +241,21 @@ attempts), and are dead (given up), and how old the oldest is that is due and no
 			if err != nil {
 				return err
 			}
-			format := "waiting     %d\nscheduled   %d\nin flight   %d\ndead        %d\noldest age  %v\n"
-			if out.format == "json" {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "{\"waiting\":%d,\"scheduled\":%d,\"inFlight\":%d,\"dead\":%d,\"oldestAge\":%d}\n",
-					s.Waiting, s.Scheduled, s.InFlight, s.Dead, s.OldestAge.Milliseconds())
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), format, s.Waiting, s.Scheduled, s.InFlight, s.Dead, s.OldestAge)
-			return err
+			view := queueStatsView{s.Waiting, s.Scheduled, s.InFlight, s.Dead, s.OldestAge.Milliseconds()}
+			return out.result(cmd.OutOrStdout(), view, "waiting     %d\nscheduled   %d\nin flight   %d\ndead        %d\noldest age  %v\n",
+				s.Waiting, s.Scheduled, s.InFlight, s.Dead, s.OldestAge)
 		})
 	}
 	return cmd
+}
+
+// queueStatsView is the state of a queue as JSON.
+type queueStatsView struct {
+	Waiting   uint64 `json:"waiting"`
+	Scheduled uint64 `json:"scheduled"`
+	InFlight  uint64 `json:"inFlight"`
+	Dead      uint64 `json:"dead"`
+	OldestAge int64  `json:"oldestAge"` // milliseconds
 }
 
 func newQueuePeekCommand() *cobra.Command {
@@ -236,7 +268,7 @@ scheduled those that are not due yet, and with --state dead those that were give
   millpond queue peek --state dead --max 100`,
 		Args: cobra.NoArgs,
 	}
-	conn := bindConnection(cmd)
+	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json")
 	var state string
 	var most int
 	cmd.Flags().StringVar(&state, "state", string(kv.MessageDue), "due, scheduled or dead")
@@ -249,19 +281,24 @@ scheduled those that are not due yet, and with --state dead those that were give
 			if err != nil {
 				return err
 			}
-			for _, m := range messages {
-				due := m.Deadline
-				if due == 0 {
-					due = m.Enqueued
-				}
-				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s  %s  %s\n", m.ID, due, showPayload(m.Payload)); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.peeked(cmd.OutOrStdout(), messages)
 		})
 	}
 	return cmd
+}
+
+func (o *output) peeked(w io.Writer, messages []kv.PeekedMessage) error {
+	s := &sections{w: w}
+	s.begin("ID", "DUE", "PAYLOAD")
+	for _, m := range messages {
+		due := cmp.Or(m.Deadline, m.Enqueued).String()
+		if o.format != "json" {
+			s.row(m.ID, due, showPayload(m.Payload))
+		} else if err := writeLine(w, messageLine{ID: m.ID, Due: due, Payload: payloadJSON(m.Payload)}); err != nil {
+			return err
+		}
+	}
+	return s.end()
 }
 
 func newQueueRetryDeadCommand() *cobra.Command {
@@ -272,7 +309,7 @@ func newQueueRetryDeadCommand() *cobra.Command {
 are kept for 30 days. The keys that were written when they were given up stay.`,
 		Args: cobra.NoArgs,
 	}
-	conn := bindConnection(cmd)
+	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
 			ctx, cancel := conn.bounded(ctx)
@@ -281,8 +318,7 @@ are kept for 30 days. The keys that were written when they were given up stay.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "messages put back: %d\n", n)
-			return err
+			return out.result(cmd.OutOrStdout(), map[string]int{"putBack": n}, "messages put back: %d\n", n)
 		})
 	}
 	return cmd

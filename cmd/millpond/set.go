@@ -21,7 +21,7 @@ func newSetCommand() *cobra.Command {
 
 VALUE is JavaScript or JSON; "-" reads it from stdin. With --u64 it is a whole number that is stored as Deno.KvU64, the
 type of counters; with --bytes it names a file (or "-", stdin) whose content is stored as Uint8Array. A value that begins
-with "-" comes after "--".
+with "-" comes after "--". What get and list show as a table is read as it is; their JSON is read by "millpond import -".
 
 With --if-absent or --if-versionstamp nothing is written and the exit code is 4 if the entry is not as it has to be.`,
 		Example: `  millpond set '["users", "alice"]' '{ name: "Alice", tags: new Set(["admin"]) }'

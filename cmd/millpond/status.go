@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -38,19 +37,12 @@ The exit code says whether the cluster could be asked, not whether all is well; 
 				return err
 			}
 			if out.format == "json" {
-				return writeJSON(cmd.OutOrStdout(), overview)
+				return writeLine(cmd.OutOrStdout(), overview)
 			}
 			return writeOverview(cmd.OutOrStdout(), &overview)
 		})
 	}
 	return cmd
-}
-
-func writeJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
 }
 
 // sections writes tables one below the other, each with columns of its own. One without rows is left out.

@@ -52,11 +52,7 @@ func runVerify(ctx context.Context, conn *nats.Conn, names []string, out *output
 		}
 		verdicts, equal = append(verdicts, v), equal && v.Equal
 	}
-	write := writeVerdicts
-	if out.format == "json" {
-		write = func(w io.Writer, verdicts []service.Verdict) error { return writeJSON(w, verdicts) }
-	}
-	if err := write(w, verdicts); err != nil {
+	if err := out.verdicts(w, verdicts); err != nil {
 		return err
 	}
 	if !equal {
@@ -81,6 +77,19 @@ func databasesOf(ctx context.Context, conn *nats.Conn) ([]string, error) {
 		return nil, kv.Errorf(kv.ErrUnavailable, "no kvreader or kvwriter answers that holds a database; see millpond status")
 	}
 	return slices.Sorted(maps.Keys(names)), nil
+}
+
+// verdicts shows a table of all, or a JSON object for each database.
+func (o *output) verdicts(w io.Writer, verdicts []service.Verdict) error {
+	if o.format == "json" {
+		for _, v := range verdicts {
+			if err := writeLine(w, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return writeVerdicts(w, verdicts)
 }
 
 func writeVerdicts(w io.Writer, verdicts []service.Verdict) error {

@@ -315,6 +315,27 @@ func TestLost(t *testing.T) {
 	}
 }
 
+// Another kind of file is noticed by its first lines; a few bad ones before the entries are not enough for that.
+func TestNoEntries(t *testing.T) {
+	entry := `{"key":[{"type":"string","value":"ok"}],"value":{"type":"KvU64","value":"1"}}` + "\n"
+	for text, want := range map[string]string{
+		strings.Repeat("text\n", 10) + entry: "line 1: the line is not JSON: column 1: expected a value",
+		"\n{}\n":                             `line 2: the line has no "key"`,
+		"\x7fELF\x00\n\x00":                  "line 1: the line is not JSON",
+	} {
+		r := newRig(t)
+		counts, err := r.run(importer.FromNDJSON(strings.NewReader(text)), importer.Options{IfExists: importer.Fail})
+		if !errors.Is(err, importer.ErrNoEntries) || !strings.Contains(err.Error(), want) || counts != (importer.Counts{}) || len(r.lost) > 0 {
+			t.Errorf("%.10q: %v with %+v and lost %v, want %s", text, err, counts, r.lost, want)
+		}
+	}
+	r := newRig(t)
+	counts := r.must(importer.FromNDJSON(strings.NewReader(strings.Repeat("text\n", 9)+entry)), importer.Options{IfExists: importer.Fail})
+	if want := (importer.Counts{Written: 1, Lost: 9}); counts != want {
+		t.Errorf("after nine bad lines: %+v, want %+v", counts, want)
+	}
+}
+
 // A prefix selects as list does: not the key itself, and not one that only begins with the same bytes.
 func TestPrefix(t *testing.T) {
 	r := newRig(t)

@@ -21,7 +21,7 @@ import (
 func Parse(line string) (Entry, error) {
 	tree, err := literal.Parse(line) // JSON, with lone surrogates and -0 as JavaScript has them
 	if err != nil {
-		return Entry{}, fmt.Errorf("the line is not JSON: %w", err)
+		return Entry{}, fmt.Errorf("the line is not JSON: %s", strings.TrimPrefix(err.Error(), "line 1, "))
 	}
 	object, ok := tree.(*v8.Object)
 	if !ok {
