@@ -20,7 +20,10 @@ import (
 // more, and waits.
 func (t *natsTransport) readIndexed(q *readQuestion) (answer readAnswer, err error) {
 	reign := t.leader.current()
-	if reign.writer.IsZero() {
+	switch {
+	case t.indexing.Err() != nil:
+		return answer, errNotAllowed
+	case reign.writer.IsZero():
 		return answer, errNoLeader
 	}
 	ctx, cancel := context.WithTimeout(t.indexing, tryTimeout)
@@ -52,6 +55,8 @@ func (t *natsTransport) readIndexed(q *readQuestion) (answer readAnswer, err err
 	}
 	return readAnswer{reply: replies[0], alone: true, indexed: true, now: index.Now}, nil
 }
+
+var errNotAllowed = errors.New("this client may not ask for read indexes")
 
 // hideExpired leaves out what has expired by now. It reports false if a list has lost entries where the reader has left others out
 // for their sake, or may have.

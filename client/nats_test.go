@@ -28,9 +28,10 @@ import (
 
 // natsRig is a NATS server, with writers and readers in this process.
 type natsRig struct {
-	t   *testing.T
-	url string
-	now atomic.Int64 // the clock of writers and readers; 0: the real one
+	t      *testing.T
+	url    string
+	now    atomic.Int64 // the clock of writers and readers; 0: the real one
+	quorum bool         // writers answer no read index by the lease
 }
 
 func newNATSRig(t *testing.T) *natsRig {
@@ -81,7 +82,7 @@ func (r *natsRig) writer() (stop func()) {
 func (r *natsRig) writerOn(conn *nats.Conn) (stop func()) {
 	r.t.Helper()
 	w, err := service.NewWriters(conn, service.WritersConfig{
-		AllowUnsafe: true, Lease: time.Second, Now: r.clock, NewID: randomID, Process: "w", Logger: quiet, Registry: prometheus.NewRegistry(),
+		AllowUnsafe: true, Lease: time.Second, QuorumReads: r.quorum, Now: r.clock, NewID: randomID, Process: "w", Logger: quiet, Registry: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/internal/measure"
+	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
 	"github.com/millpondkv/millpond/queue"
@@ -45,6 +46,7 @@ type WritersConfig struct {
 // Writers stands by for the databases of a NATS cluster, and leads those that nobody else leads.
 type Writers struct {
 	conn    *nats.Conn
+	conns   *near.Pool // conn, and others to the servers that lead the logs
 	js      jetstream.JetStream
 	config  WritersConfig
 	metrics *writerMetrics
@@ -92,7 +94,7 @@ func NewWriters(conn *nats.Conn, c WritersConfig) (*Writers, error) {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
 	w := &Writers{
-		conn: conn, js: js, config: c, foreign: measure.NewForeign(c.Registry, c.Logger),
+		conn: conn, conns: near.NewPool(conn), js: js, config: c, foreign: measure.NewForeign(c.Registry, c.Logger),
 		known: map[string]*standing{}, said: map[string]string{}, broken: map[string]*damage{},
 	}
 	w.queues = queue.NewMetrics(c.Registry)
@@ -112,8 +114,9 @@ const (
 	drainBound   = 20 * time.Second // for handing the databases over at the end
 )
 
-// Run stands by and leads until ctx ends, and hands over what it leads then.
+// Run stands by and leads until ctx ends, and hands over what it leads then. It is called once.
 func (w *Writers) Run(ctx context.Context) error {
+	defer w.conns.Close()
 	digests := &digester{process: w.config.Process, role: RoleWriter, find: w.projection, log: w.config.Logger}
 	stop, err := answerQuestions(w.conn, w.config.Logger, w.status, digests)
 	if err != nil {
@@ -246,6 +249,7 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 		return err
 	}
 	w.opened(name)
+	log.AppendNear(w.conns)
 	logger := w.config.Logger.With("database", name)
 	heartbeats := make(chan writer.Heartbeat, 1)
 	stop, err := Heartbeats(w.conn, name, logger, func(h wire.Heartbeat) {

@@ -170,8 +170,8 @@ func TestNATSUsersAskTheServers(t *testing.T) {
 
 // Each user may publish what its program sends, and is refused what would forge or destroy a log.
 func TestNATSPermissions(t *testing.T) {
-	const log, epoch, heartbeat, request = "millpond.orders.log.commits", "millpond.orders.log.epoch", "millpond.orders.leader",
-		"millpond.orders.w.01JZ0000000000000000000000.commit"
+	const log, epoch, heartbeat, request, index = "millpond.orders.log.commits", "millpond.orders.log.epoch", "millpond.orders.leader",
+		"millpond.orders.w.01JZ0000000000000000000000.commit", "millpond.orders.w.01JZ0000000000000000000000.index"
 	questions := []string{"millpond.orders.find", "millpond.orders.read", "millpond.orders.watch", "millpond.orders.feed", "millpond.orders.queue", "millpond.orders.leave", "millpond.orders.r.01JZ0000000000000000000000.1"}
 	destructive := []string{
 		"$JS.API.STREAM.DELETE.millpond_orders", "$JS.API.STREAM.PURGE.millpond_orders", "$JS.API.STREAM.UPDATE.millpond_orders",
@@ -182,7 +182,7 @@ func TestNATSPermissions(t *testing.T) {
 	for user, publish := range map[string]struct{ allowed, refused []string }{
 		"writer": {[]string{log, epoch, heartbeat, request}, destructive},
 		"reader": {[]string{request}, append([]string{log, epoch, heartbeat}, destructive...)},
-		"client": {append(questions, request), append([]string{log, epoch, heartbeat, "millpond.orders.w.01JZ0000000000000000000000.index", "_INBOX.other", "millpond.orders.queue.ready", "millpond.orders.queue.cursor", "$JS.API.STREAM.CREATE.mine",
+		"client": {append(questions, request, index), append([]string{log, epoch, heartbeat, "_INBOX.other", "millpond.orders.queue.ready", "millpond.orders.queue.cursor", "$JS.API.STREAM.CREATE.mine",
 			"$JS.API.DIRECT.GET.millpond_orders"}, destructive...)},
 	} {
 		for _, subject := range publish.allowed {

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/internal/fault"
+	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,6 +21,10 @@ type Log struct {
 	database string
 	id       string
 	stream   jetstream.Stream
+
+	conns  *near.Pool             // of js's connection; nil: see AppendNear
+	leader atomic.Pointer[string] // the server that leads the stream; nil: not known
+	near   atomic.Pointer[publisher]
 }
 
 // Database returns the name of the database.
@@ -42,7 +48,7 @@ func (l *Log) Append(ctx context.Context, a events.Append) (kv.Position, error) 
 		options = append(options, jetstream.WithExpectLastSequenceForSubject(uint64(a.Epoch), epochSubject(l.database)))
 	}
 	fault.Point("append.before")
-	ack, err := l.js.PublishMsg(ctx, msg, options...)
+	ack, err := l.publisher().PublishMsg(ctx, msg, options...)
 	if err != nil {
 		return 0, fmt.Errorf("append to the log of %q: %w", l.database, fenced(err))
 	}
@@ -72,6 +78,9 @@ func (l *Log) Bounds(ctx context.Context) (first, last kv.Position, err error) {
 	info, err := l.stream.Info(ctx)
 	if err != nil {
 		return 0, 0, fmt.Errorf("ask for the end of the log of %q: %w", l.database, err)
+	}
+	if info.Cluster != nil {
+		l.leader.Store(&info.Cluster.Leader)
 	}
 	state := info.State
 	if state.Msgs == 0 { // an empty stream says 0, 0 when new, and n+1, n when trimmed
