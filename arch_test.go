@@ -53,7 +53,7 @@ var arrows = map[string][]string{
 	"internal/fault":       {},                                           // named points and guards; nothing without the tag faults
 	"internal/importer":    {"client", "internal/ndjson", "kv", "kv/v8"}, // it writes as any client does
 	"internal/ndjson":      {"kv", "kv/v8", "kv/v8/literal"},
-	"internal/measure":     {"projection", "kv"}, // metrics that engine and service share
+	"internal/measure":     {"internal/checkpoints", "projection", "kv"}, // metrics that engine and service share
 	"internal/natsserver":  {},
 	"internal/near":        {},
 	"internal/syncfile":    {},
