@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"kv/v8/literal": {"kv", "kv/v8"},
 	"kv/kvtest":     {"kv", "kv/v8"},
 
-	"events":     {"kv", "internal/codec", "internal/fault"},
+	"events":     {"kv", "internal/codec", "internal/fault", "internal/near"},
 	"projection": {"events", "kv", "internal/syncfile", "internal/fault"},
 	"writer":     {"projection", "events", "kv", "kv/v8", "internal/fault"}, // the sequencer decides on its own projection
 
@@ -33,36 +33,37 @@ var arrows = map[string][]string{
 	"backup":             {"events", "kv", "kv/v8", "internal/syncfile"},
 
 	// Above the line of what a server is made of: what puts it together.
-	"engine":            append([]string{"internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
-	"service":           append([]string{"service/wire", "internal/batch", "internal/fault", "internal/measure", "internal/near"}, servers...),
+	"engine":            append([]string{"internal/checkpoints", "internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
+	"service":           append([]string{"service/wire", "internal/batch", "internal/checkpoints", "internal/fault", "internal/measure", "internal/near"}, servers...),
 	"service/wire":      {"kv", "internal/codec"}, // clients use it too
 	"internal/serve":    append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/recovery", "internal/syncfile"}, servers...),
 	"internal/cluster":  append([]string{"service", "internal/front", "internal/cli", "internal/config", "internal/fault"}, servers...),
 	"internal/front":    {"kvconnect"},
-	"internal/recovery": append([]string{"engine"}, servers...), // what backup needs, made of what servers are made of
+	"internal/recovery": append([]string{"engine", "internal/checkpoints"}, servers...), // what backup needs, made of what servers are made of
 
 	"client":            {"kv", "kv/v8", "kvconnect/datapath", "service/wire", "internal/batch", "internal/near"}, // no server code
 	"client/clienttest": {"client", "client/embedded"},                                                            // for tests: it brings the engine with it
 	"client/embedded":   append([]string{"engine", "service", "client", "internal/natsserver"}, servers...),
 	"cmd":               append([]string{"engine", "service", "client/...", "kv/v8/literal", "internal/..."}, servers...),
 
-	"internal/batch":      {},
-	"internal/cli":        {},
-	"internal/codec":      {"kv"},
-	"internal/config":     {},
-	"internal/fault":      {},                                           // named points and guards; nothing without the tag faults
-	"internal/importer":   {"client", "internal/ndjson", "kv", "kv/v8"}, // it writes as any client does
-	"internal/ndjson":     {"kv", "kv/v8", "kv/v8/literal"},
-	"internal/measure":    {"projection", "kv"}, // metrics that engine and service share
-	"internal/natsserver": {},
-	"internal/near":       {},
-	"internal/syncfile":   {},
-	"internal/fakeserver": {"kvconnect", "kv", "kv/kvtest"}, // for tests of clients
-	"test":                {},
-	"test/bench":          append([]string{"engine", "client/...", "internal/..."}, servers...),
-	"test/check":          {"projection", "events", "kv", "kv/kvtest"},
-	"test/sim":            {"test/check", "writer", "projection", "events", "kv", "kv/kvtest"},
-	module:                {}, // this directory
+	"internal/batch":       {},
+	"internal/checkpoints": {"projection", "events/...", "queue", "kv", "internal/fault"}, // of the states that logs lead to; kept in NATS beside those
+	"internal/cli":         {},
+	"internal/codec":       {"kv"},
+	"internal/config":      {},
+	"internal/fault":       {},                                           // named points and guards; nothing without the tag faults
+	"internal/importer":    {"client", "internal/ndjson", "kv", "kv/v8"}, // it writes as any client does
+	"internal/ndjson":      {"kv", "kv/v8", "kv/v8/literal"},
+	"internal/measure":     {"internal/checkpoints", "projection", "kv"}, // metrics that engine and service share
+	"internal/natsserver":  {},
+	"internal/near":        {},
+	"internal/syncfile":    {},
+	"internal/fakeserver":  {"kvconnect", "kv", "kv/kvtest"}, // for tests of clients
+	"test":                 {},
+	"test/bench":           append([]string{"engine", "client/...", "internal/..."}, servers...),
+	"test/check":           {"projection", "events", "kv", "kv/kvtest"},
+	"test/sim":             {"test/check", "writer", "projection", "events", "kv", "kv/kvtest"},
+	module:                 {}, // this directory
 }
 
 // servers are the packages that a server is made of.

@@ -132,8 +132,9 @@ func (d *Database) reached(p kv.Position) {
 }
 
 const (
-	followAgain = 200 * time.Millisecond // the pause before a log is read again that could not be read
-	stuckAfter  = 2 * time.Second        // a record that was known to be there has not come
+	followAgain  = 200 * time.Millisecond // the pause before a log is read again that could not be read
+	trimmedAgain = 2 * time.Second        // or that was trimmed: until there may be a checkpoint to go on from
+	stuckAfter   = 2 * time.Second        // a record that was known to be there has not come
 )
 
 // follow applies the log until ctx ends. A record that cannot be accepted is read once more: what is wrong may be on one server of the
@@ -162,7 +163,11 @@ func (d *Database) follow(ctx context.Context) {
 			d.awaitMended(ctx)
 			bad = 0
 		}
-		pause(ctx, followAgain)
+		again := followAgain
+		if errors.Is(err, events.ErrTrimmed) {
+			again = trimmedAgain
+		}
+		pause(ctx, again)
 	}
 }
 
@@ -204,7 +209,7 @@ func (d *Database) followUntilStuck(ctx context.Context) error {
 				return
 			}
 			now := d.projection.Chain().Applied
-			if now == applied && uint64(now) < end {
+			if now == applied && uint64(now) < end && !d.projection.TakesOver() {
 				cancel(errStuck)
 				return
 			}
@@ -272,7 +277,7 @@ func (d *Database) catchUp(ctx context.Context, patience time.Duration) error {
 			return nil
 		case ctx.Err() != nil:
 			return err
-		case d.projection.Applied() == before:
+		case d.projection.Applied() == before && !d.projection.TakesOver():
 			return errStuck
 		}
 	}
