@@ -12,7 +12,7 @@ import (
 type fold struct {
 	two        bool // both from and to
 	from, to   cut
-	misordered bool // a commit is part of the state at from, and not of that at to
+	misordered bool // something is before from, and not before to
 
 	keys       map[kv.EncodedKey]bool // nil: all of the range
 	start, end kv.EncodedKey          // of this pass; an empty end: to the last one
@@ -65,7 +65,9 @@ func (f *fold) base(e kv.Entry) bool {
 
 // record takes the next record. It returns false if that, and so all behind it, comes after the moments.
 func (f *fold) record(s events.Sealed, counts bool, at kv.Millis) bool {
-	if !f.to.reach(endOf(s.Position), at) && (!counts || !f.reachesInto(s, at)) {
+	first := kv.NewVersionstamp(s.Position, 0)
+	if !f.to.reach(endOf(s.Position), at) && (!counts || !f.to.moment.Includes(first, at)) {
+		f.misordered = f.two && f.from.moment.Includes(first, at)
 		return false
 	}
 	f.from.reach(endOf(s.Position), at)
@@ -84,11 +86,6 @@ func (f *fold) record(s events.Sealed, counts bool, at kv.Millis) bool {
 		}
 	}
 	return true
-}
-
-// reachesInto reports whether the moment includes the first commits of a record.
-func (f *fold) reachesInto(s events.Sealed, at kv.Millis) bool {
-	return f.to.moment.Includes(kv.NewVersionstamp(s.Position, 0), at)
 }
 
 // reach moves the cut on to v, unless that comes after the moment.

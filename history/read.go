@@ -135,11 +135,12 @@ func (r *Read) pass(ctx context.Context) error {
 		if err := named(r.want.To, s, counts); err != nil {
 			return err
 		}
-		if !f.record(s, counts, after.Time) {
-			return errEnough
-		}
-		if f.misordered {
+		more := f.record(s, counts, after.Time)
+		switch {
+		case f.misordered:
 			return r.errOrder()
+		case !more:
+			return errEnough
 		}
 		return nil
 	})
@@ -155,10 +156,10 @@ func (r *Read) errOrder() error {
 	return kv.Invalidf("the first moment, %s, lies after the second one, %s", r.want.From, r.want.To)
 }
 
-// through returns the last position that need be read.
+// through returns the last position that need be read: with a versionstamp the one behind it, to see whether From is there.
 func (r *Read) through() kv.Position {
 	if v := r.want.To.Versionstamp; !v.IsZero() {
-		return min(r.end, v.Position())
+		return min(r.end, v.Position()+1)
 	}
 	return r.end
 }
