@@ -58,6 +58,7 @@ func (f *fold) wants(key kv.EncodedKey) bool {
 // base takes an entry from before both moments. It returns false if those behind it are none of the fold's.
 func (f *fold) base(e kv.Entry) bool {
 	if f.wants(e.Key) {
+		e.Value.Data = bytes.Clone(e.Value.Data) // the caller's to change
 		f.put(e.Key, e, true)
 	}
 	return f.end == "" || e.Key < f.end

@@ -8,8 +8,8 @@ package history
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"slices"
 
@@ -42,6 +42,7 @@ type Database struct {
 	Log         Log
 	Checkpoints Checkpoints // nil: there are none
 	Slots       Slots       // shared by the databases of a process
+	Logger      *slog.Logger
 }
 
 // Slots bounds how many goroutines fold the past at once. A nil Slots bounds nothing.
@@ -112,10 +113,10 @@ func reaching(bases []Checkpoint, m kv.Moment) ([]Checkpoint, error) {
 		kv.Moment{Versionstamp: endOf(oldest.Position), Time: oldest.Time}, m)
 }
 
-// errGap says what to do when the log was trimmed on the way.
-func (d *Database) trimmed(ctx context.Context, next kv.Position, err error) error {
-	if first, _, failed := d.Log.Bounds(ctx); failed == nil && first > next {
+// trimmed is what the gap before the record at next comes from, if the log was trimmed meanwhile.
+func (d *Database) trimmed(ctx context.Context, next kv.Position, gap error) error {
+	if first, _, err := d.Log.Bounds(ctx); err == nil && first > next {
 		return kv.Errorf(kv.ErrUnavailable, "the log was trimmed while its past was read; try again")
 	}
-	return fmt.Errorf("read the past: %w", err)
+	return gap
 }

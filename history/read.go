@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 
@@ -53,17 +54,17 @@ func (d *Database) Read(want kv.HistoryRead, end kv.Position, now kv.Millis) (*R
 }
 
 // Next returns the next part, which has something in it but the first, or io.EOF behind the last one. It may read the whole log for it,
-// and ends soon after ctx has. It fails with kv.ErrGone, kv.ErrInvalid if a versionstamp names no commit, kv.ErrUnavailable, and with
-// the errors of reading and folding a log. After an error there is no next part.
+// and ends soon after ctx has. It fails with kv.ErrGone, kv.ErrInvalid if a versionstamp names no commit, and with kv.ErrUnavailable when
+// something cannot be read, which is logged: another replica of it may be whole. After an error there is no next part.
 func (r *Read) Next(ctx context.Context) (kv.HistoryPart, error) {
 	part, err := r.next(ctx)
-	if err != nil && !errors.Is(err, io.EOF) {
-		if errors.Is(err, errLost) && ctx.Err() == nil {
-			err = kv.Errorf(kv.ErrUnavailable, "the log could not be read to its end; try again")
-		}
-		return kv.HistoryPart{}, err
+	var user *kv.Error
+	switch {
+	case err == nil, err == io.EOF, ctx.Err() != nil, errors.As(err, &user):
+		return part, err
 	}
-	return part, err
+	r.d.Logger.Error("the past of a database cannot be read", "database", r.d.ID, "error", err)
+	return part, fmt.Errorf("%w (%w)", kv.Errorf(kv.ErrUnavailable, "The log of the database, or a checkpoint, cannot be read from here; the server's own log says why."), err)
 }
 
 // findBases asks once where the log can be begun.

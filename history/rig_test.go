@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -171,7 +172,7 @@ func (p *past) checkpoint(at kv.Position) {
 }
 
 func (p *past) database() *history.Database {
-	return &history.Database{ID: id, Log: log{p}, Checkpoints: p, Slots: history.NewSlots()}
+	return &history.Database{ID: id, Log: log{p}, Checkpoints: p, Slots: history.NewSlots(), Logger: slog.New(slog.DiscardHandler)}
 }
 
 // List implements history.Checkpoints.

@@ -61,7 +61,7 @@ func (r *Read) beginVersions(ctx context.Context) error {
 	vs, key := r.versions, r.want.Keys[0]
 	err = vs.walk.beginBest(ctx, bases, func() { vs.current = kv.Entry{} }, func(e kv.Entry) bool {
 		if e.Key == key {
-			vs.current = e
+			vs.current, vs.current.Value.Data = e, bytes.Clone(e.Value.Data)
 		}
 		return e.Key < key
 	})

@@ -64,8 +64,8 @@ func (w *walk) records(ctx context.Context, f func(s events.Sealed, counts bool,
 		case errors.Is(err, errLost) && ctx.Err() == nil && w.chain.Applied > begun:
 			w.leave() // what delivers the log was lost on the way: another one goes on
 			begun = w.chain.Applied
-		case errors.Is(err, errLost) && context.Cause(ctx) == errStalled:
-			return kv.Errorf(kv.ErrUnavailable, "the log does not deliver its record %d; try again", w.chain.Applied+1)
+		case context.Cause(ctx) == errStalled:
+			return fmt.Errorf("%w: it is known to have one at position %d", errStalled, w.chain.Applied+1)
 		default:
 			return err
 		}
@@ -123,6 +123,7 @@ func (w *walk) beginBest(ctx context.Context, bases []Checkpoint, reset func(), 
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		w.d.Logger.Warn("a checkpoint was passed over when the past was read", "database", w.d.ID, "error", err)
 		failed = errors.Join(failed, err)
 	}
 	return failed

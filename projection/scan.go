@@ -9,7 +9,8 @@ import (
 )
 
 // ScanCheckpoint calls f with each entry of the checkpoint that r has, in the order of keys, until f returns false, and returns the
-// place of the log and the UUID of its database. An entry has memory of its own. What f got before an error, which is
+// place of the log and the UUID of its database. An entry's
+// value is only read. What f got before an error, which is
 // ErrCheckpoint if what was read is damaged or cut off, is right by itself, but may not be all.
 func ScanCheckpoint(r io.Reader, f func(kv.Entry) bool) (chain events.Chain, database string, err error) {
 	_, err = readBlocks(r, blocks{

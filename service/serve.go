@@ -20,6 +20,7 @@ type server struct {
 	slots     chan struct{} // filled by each message that is being answered
 	requests  sync.WaitGroup
 	watches   *servedWatches
+	pasts     chan struct{} // filled by each answer about the past
 
 	ending context.Context // ends watches
 	end    context.CancelFunc
@@ -27,15 +28,16 @@ type server struct {
 	ended  sync.WaitGroup // subscriptions that may still deliver
 }
 
-// Serve answers over NATS what clients ask of readers, until Close: all reads, watches, feeds, and who leads. It returns when NATS knows,
+// Serve answers over NATS what clients ask of readers, until Close: all reads, watches, feeds, reads of the past,
+// and who leads. It returns when NATS knows,
 // if a server is connected.
 func (s *Databases) Serve() error {
 	v := &server{databases: s, conn: s.conn, id: s.config.NewID(), slots: make(chan struct{}, mostRequests)}
-	v.watches = newServedWatches()
+	v.watches, v.pasts = newServedWatches(), make(chan struct{}, mostPasts)
 	v.ending, v.end = context.WithCancel(context.Background())
 	for subject, answer := range map[string]func(*nats.Msg){
 		wire.FindSubject("*"): v.find, wire.ReadSubject("*"): v.read, wire.WatchSubject("*"): v.watch,
-		wire.FeedSubject("*"): v.feed,
+		wire.FeedSubject("*"): v.feed, wire.HistorySubject("*"): v.history,
 	} {
 		if err := v.listen(subject, wire.Readers, v.handle(answer)); err != nil {
 			v.close()

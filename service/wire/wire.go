@@ -34,6 +34,8 @@ const (
 	kindWatching      kind = 12
 	kindFeed          kind = 13
 	kindPiece         kind = 14
+	kindHistory       kind = 20
+	kindHistoryPart   kind = 21
 )
 
 // maxMessage bounds what a field of a message may say that it is long, in bytes: NATS' own default for a message.
@@ -67,6 +69,9 @@ func WatchSubject(database string) string { return "millpond." + database + ".wa
 
 // FeedSubject is what one of all readers answers.
 func FeedSubject(database string) string { return "millpond." + database + ".feed" }
+
+// HistorySubject is what one of all readers answers.
+func HistorySubject(database string) string { return "millpond." + database + ".history" }
 
 // WatchingSubject is what the reader with that id listens on for the signs of life of the client of a watch or a feed; "*" stands
 // for all of them.
