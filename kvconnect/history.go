@@ -59,7 +59,7 @@ func (s *Server) history(w *reply, r *http.Request, name string) error {
 	}
 	past, ok := db.(HistoryDatabase)
 	if !ok {
-		return failure(http.StatusNotFound, "this server keeps no history")
+		return kv.Invalidf("this server keeps no history")
 	}
 	select {
 	case s.histories <- struct{}{}:
