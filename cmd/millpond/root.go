@@ -48,6 +48,7 @@ Data goes to stdout, everything else to stderr. Exit codes:
 		newQueueCommand(), newStatusCommand(), newVerifyCommand())
 	root.AddCommand(newExportCommand(), newImportCommand(), newContextCommand(), newManCommand(), newDumpLogCommand(), newDBCommand())
 	root.AddCommand(newBackupCommand(), newRestoreCommand(), newBranchCommand())
+	root.AddCommand(newHistoryCommand(), newDiffCommand(), newUndoCommand())
 	return root
 }
 
