@@ -17,6 +17,7 @@ import (
 	"github.com/millpondkv/millpond/backup"
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/internal/natsserver"
 	"github.com/millpondkv/millpond/internal/syncfile"
 	"github.com/millpondkv/millpond/kv"
@@ -91,7 +92,7 @@ func (s *Stopped) State(ctx context.Context, log *natslog.Log) (*projection.Proj
 	if err != nil {
 		return nil, err
 	}
-	p, _, err := store.Load(projection.Options{})
+	p, _, err := store.Load(checkpoints.Of(s.js, log.ID(), projection.Options{}, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return nil, err
 	}
@@ -100,10 +101,7 @@ func (s *Stopped) State(ctx context.Context, log *natslog.Log) (*projection.Proj
 
 // replayed applies what a log has after the state of a checkpoint.
 func replayed(ctx context.Context, p *projection.Projection, log *natslog.Log) (*projection.Projection, error) {
-	first, end, err := log.Bounds(ctx)
-	if err == nil && first > p.Chain().Applied+1 {
-		err = fmt.Errorf("%w: the log of %q begins at %d, and there is no checkpoint before that", events.ErrGap, log.Database(), first)
-	}
+	_, end, err := log.Bounds(ctx)
 	if err == nil {
 		err = p.CatchUp(ctx, log, end)
 	}
@@ -119,7 +117,7 @@ func (d *Database) Log() *natslog.Log { return d.log }
 // State returns a copy of the state at the end of the log, made from the newest checkpoint and the rest of the log: the database goes
 // on undisturbed. The caller closes it.
 func (d *Database) State(ctx context.Context) (*projection.Projection, error) {
-	p, err := d.keeper.Load(projection.Options{})
+	p, err := d.keeper.Load(checkpoints.Of(d.engine.js, d.log.ID(), projection.Options{}, d.engine.config.Logger))
 	if err != nil {
 		return nil, err
 	}

@@ -4,27 +4,26 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/millpondkv/millpond/backup"
 	"github.com/millpondkv/millpond/engine"
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/projection"
 )
 
-// logSource is a database of which there is only the log: its state is folded from that.
+// logSource is a database of a cluster: its state is folded from the newest checkpoint and the rest of the log.
 type logSource struct{ *natslog.Log }
 
 // WriteCheckpoint implements backup.Source.
 func (s logSource) WriteCheckpoint(ctx context.Context, w io.Writer) (events.Chain, error) {
-	first, end, err := s.Bounds(ctx)
+	_, end, err := s.Bounds(ctx)
 	if err != nil {
 		return events.Chain{}, err
 	}
-	if first > 1 {
-		return events.Chain{}, fmt.Errorf("%w: the log of %q begins at %d; its state cannot be had from it alone", events.ErrGap, s.Database(), first)
-	}
-	p := projection.New(projection.Options{})
+	p := projection.New(checkpoints.Of(s.JetStream(), s.ID(), projection.Options{}, slog.New(slog.DiscardHandler)))
 	defer p.Close()
 	if err := p.CatchUp(ctx, s.Log, end); err != nil {
 		return events.Chain{}, fmt.Errorf("replay the log of %q: %w", s.Database(), err)
