@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"runtime"
 	"slices"
 
 	"github.com/millpondkv/millpond/events"
@@ -32,7 +33,7 @@ type Checkpoint struct {
 
 // Checkpoints are those that are kept of a database.
 type Checkpoints interface {
-	// List returns the checkpoints, the oldest first. One that is listed may be gone when it is opened.
+	// List returns the checkpoints, in any order. One that is listed may be gone when it is opened.
 	List(ctx context.Context) ([]Checkpoint, error)
 }
 
@@ -48,11 +49,9 @@ type Database struct {
 // Slots bounds how many goroutines fold the past at once. A nil Slots bounds nothing.
 type Slots chan struct{}
 
-// MostAtOnce is how many slots a process has: reads of the past may take a while each, but must leave room for all others.
-const MostAtOnce = 2
-
-// NewSlots returns the slots of a process.
-func NewSlots() Slots { return make(Slots, MostAtOnce) }
+// NewSlots returns the slots of a process: half as many as it has processors, since folding may keep one busy for seconds, and other
+// reads must find one that is not.
+func NewSlots() Slots { return make(Slots, max(1, runtime.GOMAXPROCS(0)/2)) }
 
 // acquire waits for a slot. It fails when ctx ends.
 func (s Slots) acquire(ctx context.Context) (release func(), err error) {
