@@ -27,10 +27,11 @@ var arrows = map[string][]string{
 	"projection": {"events", "kv", "internal/syncfile", "internal/fault"},
 	"writer":     {"projection", "events", "kv", "kv/v8", "internal/fault"}, // the sequencer decides on its own projection
 
-	"kvconnect":          {"kvconnect/datapath", "kv", "kv/v8"},
+	"kvconnect":          {"kvconnect/datapath", "service/wire", "kv", "kv/v8"}, // answers about the past are of one form everywhere
 	"kvconnect/datapath": {},
 	"queue":              {"events", "kv", "kv/v8"},
 	"backup":             {"events", "kv", "kv/v8", "internal/syncfile"},
+	"history":            {"projection", "events", "kv", "internal/checkpoints"}, // it reads checkpoints, and what is behind them
 
 	// Above the line of what a server is made of: what puts it together.
 	"engine":            append([]string{"internal/checkpoints", "internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
@@ -67,7 +68,7 @@ var arrows = map[string][]string{
 }
 
 // servers are the packages that a server is made of.
-var servers = []string{"writer", "projection", "events/...", "kvconnect/...", "queue", "backup/...", "kv", "kv/v8"}
+var servers = []string{"writer", "projection", "events/...", "kvconnect/...", "queue", "history", "backup/...", "kv", "kv/v8"}
 
 // serverModules names the modules that a client program must not be made to link.
 var serverModules = []string{"github.com/nats-io/nats-server/", "github.com/tidwall/buntdb"}

@@ -177,6 +177,8 @@ func (c *connection) refused(resp *http.Response) *failedTry {
 		f.verdict, f.kind = stale, kv.ErrUnauthorized
 	case code == http.StatusNotFound:
 		f.kind = kv.ErrNoDatabase
+	case code == http.StatusGone:
+		f.kind = kv.ErrGone
 	case code == http.StatusConflict: // Millpond does not know the outcome either
 		f.verdict, f.kind = garbled, nil
 	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable:

@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"sync"
-	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/service/wire"
@@ -18,7 +14,7 @@ func (t *natsTransport) Feed(ctx context.Context, f kv.Feed) iter.Seq2[kv.Change
 	return func(yield func(kv.Changes, error) bool) {
 		pause, lost := newPause(t.now, -1, maxWatchPause), loss{what: "a feed"}
 		for begun := false; ; {
-			w := &natsFeed{t: t, feed: f, begun: begun, wake: make(chan struct{}, 1), came: func() { lost.end(ctx, t.log) }}
+			w := &natsFeed{t: t, feed: f, begun: begun, came: func() { lost.end(ctx, t.log) }}
 			err := w.run(ctx, yield)
 			if w.begun {
 				f, begun = w.feed, true
@@ -51,42 +47,24 @@ type natsFeed struct {
 	feed  kv.Feed // its After is the Through of what was shown last
 	begun bool    // the loop was told where the feed begins
 	shown bool    // something has come of this reader
-	wake  chan struct{}
-	came  func() // called for each piece
-
-	mu     sync.Mutex
-	number uint64      // of the last piece that has come
-	next   *wire.Piece // it, until it is shown
-	reader string      // the subject that the reader listens on; "" before its first piece
-	heard  time.Time   // when the reader was heard of last
-	failed error       // why it serves no longer
+	came  func()  // called for each piece
 }
 
 // run shows what comes. A nil error says that the loop was left.
 func (w *natsFeed) run(ctx context.Context, yield func(kv.Changes, error) bool) error {
-	w.heard = w.t.now()
-	inbox, forget := w.t.inbox.open(w.take)
-	defer w.leave()
-	defer forget()
 	request := wire.Feed{Least: kv.Position(w.t.seen.Load()), Feed: w.feed}
-	if err := w.t.conn.PublishRequest(wire.FeedSubject(w.t.database), inbox, request.Encode()); err != nil {
-		return errNoReader
+	pieces, leave, err := piecesOf(w.t, wire.FeedSubject(w.t.database), request.Encode(), decodePiece)
+	if err != nil {
+		return err
 	}
-	silence := time.NewTicker(w.t.silence / 4)
-	defer silence.Stop()
+	defer leave()
 	for {
-		piece, err := w.latest()
+		piece, err := pieces.wait(ctx)
+		if err == nil {
+			err = w.follows(piece)
+		}
 		if err != nil {
 			return err
-		}
-		if piece == nil {
-			select {
-			case <-w.wake:
-			case <-silence.C:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-			continue
 		}
 		first := !w.begun
 		w.begun, w.shown = true, true
@@ -99,22 +77,9 @@ func (w *natsFeed) run(ctx context.Context, yield func(kv.Changes, error) bool) 
 	}
 }
 
-// latest takes the piece that is to be shown, if there is one, and lets the reader send the next.
-func (w *natsFeed) latest() (*wire.Piece, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if piece := w.next; piece != nil {
-		w.next = nil
-		if err := w.follows(piece); err != nil {
-			return nil, err
-		}
-		w.say(wire.Watching{Number: w.number})
-		return piece, nil
-	}
-	if w.failed == nil && w.t.now().Sub(w.heard) > w.t.silence {
-		return nil, errSilent
-	}
-	return nil, w.failed
+func decodePiece(data []byte) (p wire.Piece, number uint64, alive bool, err error) {
+	p, err = wire.DecodePiece(data)
+	return p, p.Number, p.Alive, err
 }
 
 // follows makes sure that nothing is shown twice, whatever a reader sends.
@@ -130,42 +95,4 @@ func (w *natsFeed) follows(piece *wire.Piece) error {
 		return kv.Errorf(kv.ErrUnavailable, "a reader sent a feed through %s, which was at %s", piece.Through, last)
 	}
 	return nil
-}
-
-// take takes a message of the reader. A piece is held until it is shown: the reader sends none beyond it, and learns that somebody
-// is still there.
-func (w *natsFeed) take(m *nats.Msg) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	piece, err := wire.DecodePiece(m.Data)
-	switch {
-	case noResponders(m):
-		w.failed = errNoReader
-	case err != nil:
-		w.failed = err
-	default:
-		w.heard, w.reader = w.t.now(), m.Reply
-		if !piece.Alive && piece.Number == w.number+1 && w.next == nil && w.failed == nil {
-			w.number, w.next = piece.Number, &piece
-		}
-		w.say(wire.Watching{Number: w.number, Holds: w.next != nil})
-	}
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (w *natsFeed) leave() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.reader != "" {
-		w.say(wire.Watching{Number: w.number, Leaves: true})
-	}
-}
-
-func (w *natsFeed) say(what wire.Watching) {
-	if err := w.t.conn.Publish(w.reader, what.Encode()); err != nil {
-		w.t.log.Debug("could not answer the reader of a feed", "error", err)
-	}
 }

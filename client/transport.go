@@ -37,6 +37,10 @@ type transport interface {
 	// context's, or one that will not go away.
 	Feed(ctx context.Context, f kv.Feed) iter.Seq2[kv.Changes, error]
 
+	// History yields the parts of an answer about the past, in order; the first one comes whatever it has. It goes on by itself after a
+	// lost connection. An error ends it.
+	History(ctx context.Context, want kv.HistoryRead) iter.Seq2[kv.HistoryPart, error]
+
 	// Close frees what the transport holds. No call is in flight any more.
 	Close()
 }

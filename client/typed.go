@@ -9,10 +9,16 @@ import (
 	"github.com/millpondkv/millpond/kv"
 )
 
-// Reader is what typed reads read from: a *DB or a *Tx.
+// Reader is what typed reads read from: a *DB, a *Tx or a *Past.
 type Reader interface {
 	Get(ctx context.Context, key kv.Key) (RawEntry, error)
 	GetMany(ctx context.Context, keys ...kv.Key) ([]RawEntry, error)
+	valueCodec() Codec
+}
+
+// Lister is what typed lists read from: a *DB or a *Past.
+type Lister interface {
+	List(ctx context.Context, s Selector) iter.Seq2[RawEntry, error]
 	valueCodec() Codec
 }
 
@@ -37,16 +43,16 @@ func GetMany[T any](ctx context.Context, r Reader, keys ...kv.Key) ([]Entry[T], 
 	return typedAll[T](r.valueCodec(), raw)
 }
 
-// List is List of db with the values as Ts. An entry whose value cannot be read as a T comes with an error, and the list can
+// List is List of l with the values as Ts. An entry whose value cannot be read as a T comes with an error, and the list can
 // go on; any other error ends it.
-func List[T any](ctx context.Context, db *DB, s Selector) iter.Seq2[Entry[T], error] {
+func List[T any](ctx context.Context, l Lister, s Selector) iter.Seq2[Entry[T], error] {
 	return func(yield func(Entry[T], error) bool) {
-		for raw, err := range db.List(ctx, s) {
+		for raw, err := range l.List(ctx, s) {
 			if err != nil {
 				yield(Entry[T]{}, err)
 				return
 			}
-			if !yield(typed[T](db.codec, raw)) {
+			if !yield(typed[T](l.valueCodec(), raw)) {
 				return
 			}
 		}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/history"
 	"github.com/millpondkv/millpond/internal/natsserver"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go"
@@ -66,6 +67,7 @@ type Engine struct {
 	js      jetstream.JetStream
 	metrics *metrics
 	clock   clock
+	pasts   history.Slots
 
 	watching sync.WaitGroup
 	closing  chan struct{} // closed by Close
@@ -89,7 +91,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{config: c, dir: dir, metrics: newMetrics(c.Registry, c.Logger), databases: map[string]*Database{}, closing: make(chan struct{}), failed: make(chan error, 1)}
+	e := &Engine{config: c, dir: dir, metrics: newMetrics(c.Registry, c.Logger), databases: map[string]*Database{}, closing: make(chan struct{}), failed: make(chan error, 1), pasts: history.NewSlots()}
 	e.clock.wall = c.Now
 	if err := e.start(ctx); err != nil {
 		return nil, errors.Join(err, e.Close(ctx))

@@ -13,7 +13,8 @@ var (
 	ErrUnauthorized = errors.New("not authorized")
 	ErrNoDatabase   = errors.New("no such database")
 
-	// Of a feed: the log does not go back to where it was to go on from. What is there now must be read, and the feed begun anew.
+	// Of a feed: the log does not go back to where it was to go on from. What is there now must be read, and the feed begun anew. Of
+	// a read of the past: the history that is kept does not go back to the moment; the sentence says how far it does.
 	ErrGone = errors.New("no longer in the log")
 
 	// Before anything was decided; it will fail until an operator has mended the database. Reads go on.

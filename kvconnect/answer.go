@@ -51,6 +51,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.valu
 //	404  kv.ErrNoDatabase
 //	409  kv.ErrUnknownOutcome   must not be sent again unseen, so it is no 5xx
 //	409  anything unexpected    likewise
+//	410  kv.ErrGone             of the past: it does not reach back so far
 //	503  kv.ErrUnavailable      Deno sends the request again until it works
 func statusOf(err error) (status int, message string, expected bool) {
 	var own *statusError
@@ -64,6 +65,8 @@ func statusOf(err error) (status int, message string, expected bool) {
 		status, message = http.StatusUnauthorized, "the request is not authorized"
 	case errors.Is(err, kv.ErrNoDatabase):
 		status, message = http.StatusNotFound, "there is no such database"
+	case errors.Is(err, kv.ErrGone):
+		status, message = http.StatusGone, "the history that is kept does not reach back so far"
 	case errors.Is(err, kv.ErrUnknownOutcome):
 		status, message = http.StatusConflict, "the atomic write may or may not have been committed; read what it would "+
 			"have written before sending it again"

@@ -10,7 +10,7 @@ import (
 // DefaultDatabase is the name of the database at the root of the server.
 const DefaultDatabase = "default"
 
-// Endpoint is one of the protocol's four, one of the queue's, or EndpointNone for a request that meant none of them.
+// Endpoint is one of the protocol's four, one of the queue's, that of the past, or EndpointNone for a request that meant none of them.
 type Endpoint string
 
 const (
@@ -55,7 +55,7 @@ func parseRoute(path string) (route, error) {
 	switch e := Endpoint(tail); e {
 	case "":
 		return route{database: name, endpoint: EndpointMetadata}, nil
-	case EndpointSnapshotRead, EndpointAtomicWrite, EndpointWatch:
+	case EndpointSnapshotRead, EndpointAtomicWrite, EndpointWatch, EndpointHistory:
 		return route{database: name, endpoint: e}, nil
 	case EndpointQueueEnqueue, EndpointQueueReceive, EndpointQueueAck, EndpointQueueNack, EndpointQueueExtend,
 		EndpointQueueStats, EndpointQueuePeek, EndpointQueueRetry:

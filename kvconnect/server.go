@@ -55,6 +55,8 @@ type Server struct {
 	draining context.Context // ends when Drain is called
 	drain    context.CancelFunc
 	watches  atomic.Int64 // running
+
+	histories chan struct{} // filled by each answer about the past
 }
 
 // New returns a Server. It fails if config lacks what it needs.
@@ -74,7 +76,7 @@ func New(config Config) (*Server, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	s := &Server{config: config, tokens: newTokens(config.AccessToken)}
+	s := &Server{config: config, tokens: newTokens(config.AccessToken), histories: make(chan struct{}, mostHistories)}
 	s.draining, s.drain = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -121,6 +123,8 @@ func (s *Server) serve(w *reply, r *http.Request, to route) (err error) {
 		return s.atomicWrite(w, r, to.database)
 	case EndpointWatch:
 		return s.watch(w, r, to.database)
+	case EndpointHistory:
+		return s.history(w, r, to.database)
 	default:
 		return s.queue(w, r, to)
 	}

@@ -148,13 +148,9 @@ func (b *blockWriter) string(s string) {
 // ReadCheckpoint returns the projection that was written to r, and the UUID of its database. It fails with ErrCheckpoint
 // if what r has is not a whole, undamaged checkpoint.
 func ReadCheckpoint(r io.Reader, o Options) (p *Projection, database string, err error) {
-	in := bufio.NewReaderSize(r, 1<<20)
-	magic := make([]byte, len(checkpointMagic))
-	if _, err := io.ReadFull(in, magic); err != nil || string(magic) != checkpointMagic {
-		return nil, "", fmt.Errorf("%w: it does not begin as one of this version", ErrCheckpoint)
-	}
 	p = New(o)
-	if database, err = p.readBlocks(in); err != nil {
+	database, err = readBlocks(r, blocks{state: p.readState, recent: p.readRecent, entries: p.readEntries})
+	if err != nil {
 		p.Close()
 		return nil, "", err
 	}
@@ -162,7 +158,19 @@ func ReadCheckpoint(r io.Reader, o Options) (p *Projection, database string, err
 	return p, database, nil
 }
 
-func (p *Projection) readBlocks(in *bufio.Reader) (database string, err error) {
+// blocks takes the contents of a checkpoint's blocks.
+type blocks struct {
+	state   func(*blockReader) (database string)
+	recent  func(*blockReader)
+	entries func(*blockReader) (n uint64, err error)
+}
+
+func readBlocks(r io.Reader, b blocks) (database string, err error) {
+	in := bufio.NewReaderSize(r, 1<<20)
+	magic := make([]byte, len(checkpointMagic))
+	if _, err := io.ReadFull(in, magic); err != nil || string(magic) != checkpointMagic {
+		return "", fmt.Errorf("%w: it does not begin as one of this version", ErrCheckpoint)
+	}
 	count := uint64(0)
 	for {
 		kind, block, err := readBlock(in)
@@ -172,11 +180,11 @@ func (p *Projection) readBlocks(in *bufio.Reader) (database string, err error) {
 		d := blockReader{rest: block}
 		switch kind {
 		case blockState:
-			database = p.readState(&d)
+			database = b.state(&d)
 		case blockRecent:
-			p.readRecent(&d)
+			b.recent(&d)
 		case blockEntries:
-			n, err := p.readEntries(&d)
+			n, err := b.entries(&d)
 			if err != nil {
 				return "", err
 			}
@@ -216,18 +224,23 @@ func readBlock(in *bufio.Reader) (kind byte, block []byte, err error) {
 }
 
 func (p *Projection) readState(d *blockReader) (database string) {
-	database = string(d.bytes())
-	p.chain.Applied = kv.Position(d.uvarint())
-	p.chain.Epoch = kv.Position(d.uvarint())
-	copy(p.chain.Writer[:], d.take(len(p.chain.Writer)))
-	p.chain.Counted = kv.Position(d.uvarint())
-	copy(p.chain.Hash[:], d.take(len(p.chain.Hash)))
-	p.chain.Time = kv.Millis(d.uvarint())
-	p.recent.complete = kv.Position(d.uvarint())
-	if len(d.rest) > 0 {
-		p.chain.Lease = time.Duration(min(d.uvarint(), uint64(events.MaxLease.Milliseconds()))) * time.Millisecond
-	}
+	database, p.chain, p.recent.complete = d.state()
 	return database
+}
+
+func (d *blockReader) state() (database string, c events.Chain, complete kv.Position) {
+	database = string(d.bytes())
+	c.Applied = kv.Position(d.uvarint())
+	c.Epoch = kv.Position(d.uvarint())
+	copy(c.Writer[:], d.take(len(c.Writer)))
+	c.Counted = kv.Position(d.uvarint())
+	copy(c.Hash[:], d.take(len(c.Hash)))
+	c.Time = kv.Millis(d.uvarint())
+	complete = kv.Position(d.uvarint())
+	if len(d.rest) > 0 {
+		c.Lease = time.Duration(min(d.uvarint(), uint64(events.MaxLease.Milliseconds()))) * time.Millisecond
+	}
+	return database, c, complete
 }
 
 func (p *Projection) readRecent(d *blockReader) {
@@ -249,16 +262,21 @@ func (p *Projection) readEntries(d *blockReader) (n uint64, err error) {
 	err = p.entries.Load().Update(func(tx *buntdb.Tx) error {
 		f := fold{p: p, tx: tx}
 		for ; len(d.rest) > 0 && !d.bad; n++ {
-			key, stored := string(d.bytes()), string(d.bytes())
-			if len(stored) < storedHeader || stored[storedHeader-1]&hasExpiry != 0 && len(stored) < storedHeader+8 {
-				d.bad = true
-				break
+			if key, stored, ok := d.entry(); ok {
+				f.set(key, stored, storedExpiry(stored))
 			}
-			f.set(key, stored, storedExpiry(stored))
 		}
 		return f.err
 	})
 	return n, err
+}
+
+func (d *blockReader) entry() (key, stored string, ok bool) {
+	key, stored = string(d.bytes()), string(d.bytes())
+	if len(stored) < storedHeader || stored[storedHeader-1]&hasExpiry != 0 && len(stored) < storedHeader+8 {
+		d.bad = true
+	}
+	return key, stored, !d.bad
 }
 
 // blockReader reads from rest; after the first mistake it is bad.

@@ -64,6 +64,14 @@ func (c *Checkpointer) Load(o Options) (*Projection, error) {
 	return p, err
 }
 
+// List returns the checkpoints of the store, newest first. It may be called from any goroutine, at any time.
+func (c *Checkpointer) List() ([]StoredCheckpoint, error) {
+	if c.store == nil {
+		return nil, nil
+	}
+	return c.store.List()
+}
+
 // Restored returns the position of the checkpoint that was loaded; 0 if there was none.
 func (c *Checkpointer) Restored() kv.Position { return c.restored.Applied }
 

@@ -109,6 +109,32 @@ func (s *Store) Load(o Options) (p *Projection, skipped error, err error) {
 	return New(o), skipped, nil
 }
 
+// StoredCheckpoint is a checkpoint in a Store's directory, which may be replaced by a newer one at any time.
+type StoredCheckpoint struct {
+	Chain events.Chain
+	File  string
+}
+
+// List returns the checkpoints whose beginnings are whole, newest first.
+func (s *Store) List() (list []StoredCheckpoint, err error) {
+	files, err := s.files()
+	if err != nil {
+		return nil, fmt.Errorf("list the checkpoints: %w", err)
+	}
+	for _, name := range files {
+		file, err := os.Open(name)
+		if err != nil {
+			continue // replaced just now
+		}
+		chain, _, err := ScanCheckpoint(file, func(kv.Entry) bool { return false })
+		file.Close()
+		if err == nil {
+			list = append(list, StoredCheckpoint{Chain: chain, File: name})
+		}
+	}
+	return list, nil
+}
+
 func (s *Store) load(name string, o Options) (*Projection, error) {
 	file, err := os.Open(name)
 	if err != nil {

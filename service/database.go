@@ -11,6 +11,7 @@ import (
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/history"
 	"github.com/millpondkv/millpond/internal/batch"
 	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/kv"
@@ -36,6 +37,7 @@ type Database struct {
 	now        func() kv.Millis
 	logger     *slog.Logger
 	queue      *queue.Queue
+	past       *history.Database
 
 	end    atomic.Uint64          // the highest position of the log that this process has heard of
 	health atomic.Pointer[health] // since the log was read on last
@@ -64,7 +66,7 @@ func (d *Database) mended() {
 
 // openDatabase follows the log from where the keeper's projection is, and does not wait until it has caught up. The projection is
 // the database's to close, and is closed if this fails.
-func openDatabase(ctx context.Context, conns *near.Pool, js jetstream.JetStream, log *natslog.Log, keeper *projection.Checkpointer, c Config) (*Database, error) {
+func openDatabase(ctx context.Context, conns *near.Pool, js jetstream.JetStream, log *natslog.Log, keeper *projection.Checkpointer, pasts history.Slots, c Config) (*Database, error) {
 	p := keeper.Projection()
 	_, end, err := log.Bounds(ctx)
 	if err != nil {
@@ -77,6 +79,7 @@ func openDatabase(ctx context.Context, conns *near.Pool, js jetstream.JetStream,
 	}
 	d.mended()
 	d.indexer = &indexer{ask: d.askIndex}
+	d.past = &history.Database{ID: log.ID(), Log: log, Checkpoints: history.InBucket(js, log.ID()), Slots: pasts, Logger: d.logger}
 	d.queue = d.openQueue(conns.Main(), js)
 	d.commits = &batch.Batcher[[]byte, kv.CommitResult]{
 		Send: d.sendCommits, Size: func(member *[]byte) int { return len(*member) }, Most: mostCommitBytes, Count: mostCommits,

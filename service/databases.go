@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/history"
 	"github.com/millpondkv/millpond/internal/measure"
 	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/kv"
@@ -44,6 +45,7 @@ type Databases struct {
 	metrics *measure.Projections
 	foreign *measure.Foreign
 	silence func() // no question about this process is answered any more
+	pasts   history.Slots
 
 	refused prometheus.Counter // messages of clients
 
@@ -67,7 +69,7 @@ func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
 	s := &Databases{conn: conn, conns: near.NewPool(conn), js: js, config: c, metrics: measure.NewProjections(c.Registry, true),
-		foreign: measure.NewForeign(c.Registry, c.Logger), places: map[string]*place{}, untried: errOpening}
+		foreign: measure.NewForeign(c.Registry, c.Logger), places: map[string]*place{}, untried: errOpening, pasts: history.NewSlots()}
 	s.life, s.end = context.WithCancel(context.Background())
 	refused := newRefused("reason")
 	s.refused = refused.WithLabelValues(malformed)
@@ -217,7 +219,7 @@ func (s *Databases) open(ctx context.Context, p *place, name string, try *openin
 	}
 	keeper := p.loaded.keeper
 	p.loaded = nil
-	d, err := openDatabase(ctx, s.conns, s.js, log, keeper, s.config)
+	d, err := openDatabase(ctx, s.conns, s.js, log, keeper, s.pasts, s.config)
 	if err != nil {
 		return nil, err
 	}

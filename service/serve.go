@@ -22,6 +22,7 @@ type server struct {
 	requests  sync.WaitGroup
 	watches   *servedWatches
 	receives  servedReceives
+	pasts     chan struct{} // filled by each answer about the past
 
 	ending context.Context // ends watches
 	end    context.CancelFunc
@@ -29,16 +30,16 @@ type server struct {
 	ended  sync.WaitGroup // subscriptions that may still deliver
 }
 
-// Serve answers over NATS what clients ask of readers, until Close: all reads, watches, feeds, queues, and who leads. It returns when NATS knows,
-// if a server is connected.
+// Serve answers over NATS what clients ask of readers, until Close: all reads, watches, feeds, queues, reads of the past,
+// and who leads. It returns when NATS knows, if a server is connected.
 func (s *Databases) Serve() error {
 	v := &server{databases: s, conn: s.conn, id: s.config.NewID(), slots: make(chan struct{}, mostRequests)}
-	v.watches = newServedWatches()
+	v.watches, v.pasts = newServedWatches(), make(chan struct{}, mostPasts)
 	v.receives.byID = map[ulid.ULID]context.CancelFunc{}
 	v.ending, v.end = context.WithCancel(context.Background())
 	for subject, answer := range map[string]func(*nats.Msg){
 		wire.FindSubject("*"): v.find, wire.ReadSubject("*"): v.read, wire.WatchSubject("*"): v.watch,
-		wire.FeedSubject("*"): v.feed, wire.QueueSubject("*"): v.queue,
+		wire.FeedSubject("*"): v.feed, wire.QueueSubject("*"): v.queue, wire.HistorySubject("*"): v.history,
 	} {
 		if err := v.listen(subject, wire.Readers, v.handle(answer)); err != nil {
 			v.close()

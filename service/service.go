@@ -23,6 +23,7 @@ const (
 	openingWait    = 200 * time.Millisecond  // of a read or watch for a database that is being opened: its client asks again, maybe another reader
 	frameAgain     = time.Second             // a watch's frame is sent again, or a sign of life asked for
 	watchSilence   = 4 * frameAgain          // then the client of a watch is lost
+	heldFor        = time.Minute             // a part of an answer about the past, by a client that does not want the next one yet; it may ask anew
 	feedPace       = 100 * time.Millisecond  // of what tells a feed's client only how far the log has come
 	queueTimeout   = 5 * time.Second         // of what is asked of a queue at a reader, JetStream's answers included
 	receiveWait    = 4 * time.Second         // for messages; then a client asks again, maybe another reader
@@ -33,4 +34,5 @@ const (
 	mostRequests = 1 << 12 // messages of clients that are being answered; the next ones are not answered, and asked again
 	mostWatches  = 1 << 14 // watches and feeds
 	mostReceives = 1 << 14 // clients that wait for messages
+	mostPasts    = 16      // answers about the past: each holds up to 32 MB
 )

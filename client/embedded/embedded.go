@@ -99,5 +99,9 @@ func (b backend) Watch(keys []kv.EncodedKey) client.BackendWatch { return b.Data
 
 func (b backend) Feed(f kv.Feed) (client.BackendFeed, error) { return b.Database.Feed(f) }
 
+func (b backend) History(ctx context.Context, want kv.HistoryRead) (client.BackendHistory, error) {
+	return b.Database.History(ctx, want)
+}
+
 // Close does nothing: the database goes on with its engine.
 func (backend) Close() {}

@@ -17,14 +17,19 @@ func newGetCommand() *cobra.Command {
 		Short: "Show the entries of keys",
 		Long: `Show the entries of keys, in their order. Up to 10 keys are read from one snapshot.
 
+With --at the entries are those of a moment in the past, as far back as the server has history.
+` + momentHelp + `
+
 With -o raw only the values are shown: strings and bytes exactly as they are, without a line end, everything else as
 JavaScript. With -o json each entry is a line, in the form of @deno/kv-utils. Exit code 3 says that a key was not found.`,
 		Example: `  millpond get '["users", "alice"]'
   millpond get '["counter"]' '["limit"]' -o json
-  millpond get '["avatar", 7n]' -o raw > avatar.png`,
+  millpond get '["avatar", 7n]' -o raw > avatar.png
+  millpond get '["users", "alice"]' --at -10m`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json", "raw")
+	at := bindMoment(cmd, "at", "read as it was at this `moment`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		keys, err := parseKeys(args)
 		if err != nil {
@@ -33,13 +38,13 @@ JavaScript. With -o json each entry is a line, in the form of @deno/kv-utils. Ex
 		return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
 			ctx, cancel := conn.bounded(ctx)
 			defer cancel()
-			return runGet(ctx, db, keys, out.printer(cmd.OutOrStdout()), cmd)
+			return runGet(ctx, at.reader(db), keys, out.printer(cmd.OutOrStdout()), cmd)
 		})
 	}
 	return cmd
 }
 
-func runGet(ctx context.Context, db *client.DB, keys []kv.Key, p printer, cmd *cobra.Command) error {
+func runGet(ctx context.Context, db client.Reader, keys []kv.Key, p printer, cmd *cobra.Command) error {
 	missing := 0
 	for keys := range slices.Chunk(keys, kv.MaxRanges) {
 		entries, err := db.GetMany(ctx, keys...)

@@ -16,11 +16,15 @@ func newListCommand() *cobra.Command {
 		Long: `Show the entries whose keys begin with the parts of PREFIX and have more, in the order of the keys; without a PREFIX
 all entries. --start is the first key that is shown, --end the first one that is not.
 
-A long list is read in batches, each a snapshot of its own.`,
+A long list is read in batches, each a snapshot of its own. With --at the entries are those of a
+moment in the past, all of one state.
+
+` + momentHelp,
 		Example: `  millpond list
   millpond list '["users"]' --limit 10 --reverse
   millpond list '["log"]' --start '["log", "2026-01-01"]' --end '["log", "2026-02-01"]'
-  millpond list -o json > all.ndjson`,
+  millpond list -o json > all.ndjson
+  millpond list '["users"]' --at 2026-01-31T12:00:00Z`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json", "raw")
@@ -31,6 +35,7 @@ A long list is read in batches, each a snapshot of its own.`,
 	cmd.Flags().IntVar(&s.Limit, "limit", 0, "show at most this many entries; 0 is all")
 	cmd.Flags().IntVar(&s.BatchSize, "batch-size", kv.MaxReadEntries/2, "read this many entries with one request, at most 1000")
 	cmd.Flags().BoolVar(&s.Reverse, "reverse", false, "begin with the largest key")
+	at := bindMoment(cmd, "at", "list as it was at this `moment`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		prefix := ""
 		if len(args) > 0 {
@@ -46,13 +51,13 @@ A long list is read in batches, each a snapshot of its own.`,
 			return err
 		}
 		return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
-			return runList(ctx, db, s, out.printer(cmd.OutOrStdout()))
+			return runList(ctx, at.reader(db), s, out.printer(cmd.OutOrStdout()))
 		})
 	}
 	return cmd
 }
 
-func runList(ctx context.Context, db *client.DB, s client.Selector, p printer) error {
+func runList(ctx context.Context, db client.Lister, s client.Selector, p printer) error {
 	for entry, err := range db.List(ctx, s) {
 		if err != nil {
 			return err

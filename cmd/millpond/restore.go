@@ -41,11 +41,11 @@ func (s *targetSettings) target() (t backup.Target, err error) {
 }
 
 func parseTime(flag, text string) (kv.Millis, error) {
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil || at.UnixMilli() <= 0 {
-		return 0, usagef("%s: %q is not a time; write it as 2026-01-31T12:00:00Z or 2026-01-31T13:00:00.250+01:00", flag, text)
+	at, err := pastTime(text, time.Now())
+	if err != nil {
+		return 0, usagef("%s: %w", flag, err)
 	}
-	return kv.Millis(at.UnixMilli()), nil
+	return at, nil
 }
 
 func newRestoreCommand() *cobra.Command {

@@ -52,6 +52,7 @@ Data goes to stdout, everything else to stderr. All commands have the same exit 
 		newQueueCommand(), newStatusCommand(), newVerifyCommand())
 	root.AddCommand(newExportCommand(), newImportCommand(), newContextCommand(), newManCommand(), newDumpLogCommand(), newDBCommand())
 	root.AddCommand(newBackupCommand(), newRestoreCommand(), newBranchCommand())
+	root.AddCommand(newHistoryCommand(), newDiffCommand(), newUndoCommand())
 	bindEnv(root)
 	cli.Prepare(root)
 	return root

@@ -120,3 +120,7 @@ type database struct{ *engine.Database }
 func (d database) Watch(keys []kv.EncodedKey) kvconnect.Watch { return d.Database.Watch(keys) }
 
 func (d database) Queue() kvconnect.Queue { return d.Database.Queue() }
+
+func (d database) History(ctx context.Context, want kv.HistoryRead) (kvconnect.History, error) {
+	return d.Database.History(ctx, want)
+}

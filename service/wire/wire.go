@@ -36,6 +36,8 @@ const (
 	kindPiece         kind = 14
 	kindQueue         kind = 15
 	kindLeave         kind = 16
+	kindHistory       kind = 20
+	kindHistoryPart   kind = 21
 )
 
 // maxMessage bounds what a field of a message may say that it is long, in bytes: NATS' own default for a message.
@@ -75,6 +77,9 @@ func QueueSubject(database string) string { return "millpond." + database + ".qu
 
 // LeaveSubject is what all readers listen on for clients that leave a receive.
 func LeaveSubject(database string) string { return "millpond." + database + ".leave" }
+
+// HistorySubject is what one of all readers answers.
+func HistorySubject(database string) string { return "millpond." + database + ".history" }
 
 // WatchingSubject is what the reader with that id listens on for the signs of life of the client of a watch or a feed; "*" stands
 // for all of them.
