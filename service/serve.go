@@ -21,6 +21,7 @@ type server struct {
 	requests  sync.WaitGroup
 	watches   *servedWatches
 	pasts     chan struct{} // filled by each answer about the past
+	held      time.Duration // heldFor; tests shorten it
 
 	ending context.Context // ends watches
 	end    context.CancelFunc
@@ -33,7 +34,7 @@ type server struct {
 // if a server is connected.
 func (s *Databases) Serve() error {
 	v := &server{databases: s, conn: s.conn, id: s.config.NewID(), slots: make(chan struct{}, mostRequests)}
-	v.watches, v.pasts = newServedWatches(), make(chan struct{}, mostPasts)
+	v.watches, v.pasts, v.held = newServedWatches(), make(chan struct{}, mostPasts), heldFor
 	v.ending, v.end = context.WithCancel(context.Background())
 	for subject, answer := range map[string]func(*nats.Msg){
 		wire.FindSubject("*"): v.find, wire.ReadSubject("*"): v.read, wire.WatchSubject("*"): v.watch,
