@@ -17,11 +17,14 @@
 // [DB.Changes] is the history of the database, each commit once and whole, to be followed from any of them on; [DB.WatchPrefix] keeps a
 // copy of what is below a prefix. They need NATS or an embedded database.
 //
+// [DB.At] is the database as it was, [DB.History] all that a key has had, [DB.Diff] what has changed, and [DB.Undo] puts it back. They need a
+// server of Millpond, or an embedded database.
+//
 // # Errors
 //
 // The text of an error is a sentence for the user, the server's own where there is one. Branch with errors.Is on [ErrClosed],
 // [ErrCheckFailed] and the catalogue of package kv: ErrInvalid, ErrUnauthorized, ErrNoDatabase, ErrUnavailable,
-// ErrUnknownOutcome, and of feeds ErrGone. The cause, such as syscall.ECONNREFUSED or context.DeadlineExceeded, is found the same way.
+// ErrUnknownOutcome, and of feeds and the past ErrGone. The cause, such as syscall.ECONNREFUSED or context.DeadlineExceeded, is found the same way.
 //
 // A write that failed with anything but ErrUnknownOutcome has changed nothing.
 //

@@ -59,10 +59,7 @@ func (w *natsFeed) run(ctx context.Context, yield func(kv.Changes, error) bool) 
 	}
 	defer leave()
 	for {
-		piece, err := pieces.wait(ctx)
-		if err == nil {
-			err = w.follows(piece)
-		}
+		piece, err := pieces.wait(ctx, w.follows)
 		if err != nil {
 			return err
 		}

@@ -38,7 +38,7 @@ func (t *natsTransport) askHistory(ctx context.Context, h *historyAsk) error {
 	}
 	defer leave()
 	for {
-		part, err := parts.wait(ctx)
+		part, err := parts.wait(ctx, func(*wire.HistoryPart) error { return nil })
 		if err != nil {
 			return err
 		}

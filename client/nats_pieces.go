@@ -35,12 +35,12 @@ func piecesOf[P any](t *natsTransport, subject string, request []byte, decode fu
 	return p, func() { forget(); p.leave() }, nil
 }
 
-// wait blocks until there is a piece, takes it, and lets the reader send the next one.
-func (p *natsPieces[P]) wait(ctx context.Context) (*P, error) {
+// wait blocks until there is a piece, takes it if check finds nothing wrong with it, and lets the reader send the next one.
+func (p *natsPieces[P]) wait(ctx context.Context, check func(*P) error) (*P, error) {
 	silence := time.NewTicker(p.t.silence / 4)
 	defer silence.Stop()
 	for {
-		piece, err := p.latest()
+		piece, err := p.latest(check)
 		if piece != nil || err != nil {
 			return piece, err
 		}
@@ -53,11 +53,14 @@ func (p *natsPieces[P]) wait(ctx context.Context) (*P, error) {
 	}
 }
 
-func (p *natsPieces[P]) latest() (*P, error) {
+func (p *natsPieces[P]) latest(check func(*P) error) (*P, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if piece := p.next; piece != nil {
 		p.next = nil
+		if err := check(piece); err != nil {
+			return nil, err
+		}
 		p.say(wire.Watching{Number: p.number})
 		return piece, nil
 	}

@@ -23,6 +23,7 @@ type server struct {
 	watches   *servedWatches
 	receives  servedReceives
 	pasts     chan struct{} // filled by each answer about the past
+	held      time.Duration // heldFor; tests shorten it
 
 	ending context.Context // ends watches
 	end    context.CancelFunc
@@ -34,7 +35,7 @@ type server struct {
 // and who leads. It returns when NATS knows, if a server is connected.
 func (s *Databases) Serve() error {
 	v := &server{databases: s, conn: s.conn, id: s.config.NewID(), slots: make(chan struct{}, mostRequests)}
-	v.watches, v.pasts = newServedWatches(), make(chan struct{}, mostPasts)
+	v.watches, v.pasts, v.held = newServedWatches(), make(chan struct{}, mostPasts), heldFor
 	v.receives.byID = map[ulid.ULID]context.CancelFunc{}
 	v.ending, v.end = context.WithCancel(context.Background())
 	for subject, answer := range map[string]func(*nats.Msg){

@@ -107,7 +107,7 @@ func (v *server) sendParts(ctx context.Context, w *servedWatch, made <-chan made
 			if next.err != nil && !part.Last {
 				return next.err
 			}
-			held, cancel := context.WithTimeout(ctx, heldFor)
+			held, cancel := context.WithTimeout(ctx, v.held)
 			delivered := v.deliver(held, w, number, part.Encode(), alive)
 			late := errors.Is(held.Err(), context.DeadlineExceeded)
 			cancel()
