@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"kv/v8/literal": {"kv", "kv/v8"},
 	"kv/kvtest":     {"kv", "kv/v8"},
 
-	"events":     {"kv", "internal/codec", "internal/fault"},
+	"events":     {"kv", "internal/codec", "internal/fault", "internal/near"},
 	"projection": {"events", "kv", "internal/syncfile", "internal/fault"},
 	"writer":     {"projection", "events", "kv", "kv/v8", "internal/fault"}, // the sequencer decides on its own projection
 
