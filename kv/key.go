@@ -44,7 +44,7 @@ const maxBigintBytes = 255
 // Encode returns the encoding of k. It fails with ErrInvalid if a part is of a type that is not in the list above, or
 // cannot be encoded exactly. The size is not checked; that is up to the limits of the request that the key is used in.
 func (k Key) Encode() (EncodedKey, error) {
-	var b []byte
+	b := make([]byte, 0, 64) // on the stack, and most keys fit
 	for i, part := range k {
 		var err error
 		if b, err = appendPart(b, part); err != nil {

@@ -41,7 +41,7 @@ func (a *asker) ask(ctx context.Context, subject func(database string, leader ul
 		return reply.Data, nil
 	case errors.Is(err, nats.ErrMaxPayload):
 		return nil, kv.Invalidf("the atomic write takes %d bytes as a message; the NATS servers allow %d, so raise their max_payload", len(data), conn.MaxPayload())
-	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed):
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrReconnectBufExceeded): // not ErrConnectionClosed: that may be since
 		return nil, errNotSent
 	}
 	return nil, err

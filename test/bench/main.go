@@ -214,7 +214,7 @@ func printTable(out io.Writer, served, bound, own result) {
 func goBenchmarks(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, "\nIn process (go test -bench)\n\n")
 	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchmem", "-timeout", "30m",
-		"./kv/v8", "./projection", "./writer", "./engine", "./queue", "./backup")
+		"./kv/v8", "./projection", "./writer", "./engine", "./queue", "./backup", "./client/embedded")
 	cmd.Stdout, cmd.Stderr = out, os.Stderr
 	return cmd.Run()
 }

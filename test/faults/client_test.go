@@ -38,11 +38,17 @@ var everything = func() kv.Range {
 	return kv.Range{Start: prefix, End: prefix + "\xff", Limit: 1000}
 }()
 
+// endpoint is where requests go. Each call has one outcome, which the kind of its error tells.
+type endpoint interface {
+	commit(context.Context, *kv.Atomic) (kv.CommitResult, error)
+	read(context.Context, kv.Range) ([]kv.Entry, error) // strong
+}
+
 // client does one thing after the other, each at some reader, and records what it was told.
 type client struct {
 	index   int
 	chance  *rand.Rand
-	readers []*connection
+	readers []endpoint
 	known   map[kv.EncodedKey]kv.Entry // as of its last read
 	record  func(check.Operation)
 }
@@ -68,7 +74,7 @@ func (c *client) run(ctx context.Context) {
 }
 
 // commit sends an atomic, which marks itself with its id so that it can be found in the log.
-func (c *client) commit(at *connection, bound time.Duration, make func(ulid.ULID) *kv.Atomic) error {
+func (c *client) commit(at endpoint, bound time.Duration, make func(ulid.ULID) *kv.Atomic) error {
 	o := check.Operation{Client: c.index, Kind: check.Commit, ID: c.newID()}
 	o.Atomic = make(o.ID)
 	o.Atomic.Mutations = append(o.Atomic.Mutations, kv.Mutation{Type: kv.MutationSet, Key: key("mark", c.index), Value: valueOf(o.ID)})
@@ -103,7 +109,7 @@ func identify(commit *events.Commit) (id ulid.ULID) {
 }
 
 // read is a strong read of everything.
-func (c *client) read(at *connection, bound time.Duration) error {
+func (c *client) read(at endpoint, bound time.Duration) error {
 	o := check.Operation{Client: c.index, Kind: check.Strong, Unplaced: true, Range: everything}
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()

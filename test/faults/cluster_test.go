@@ -77,11 +77,7 @@ func startCluster(t *testing.T, seed uint64, tally *tally, o options) *cluster {
 	for _, p := range c.nats { // the others would wait for an election too, but longer
 		p.await()
 	}
-	servers := []string{}
-	for _, p := range c.nats {
-		servers = append(servers, "nats://"+p.addr("back")+":4222")
-	}
-	all := strings.Join(servers, ",")
+	all := c.servers()
 	if o.deletable {
 		c.connect(all)
 		c.makeDeletable()
@@ -116,6 +112,15 @@ func startCluster(t *testing.T, seed uint64, tally *tally, o options) *cluster {
 		}
 	}
 	return c
+}
+
+// servers returns the URLs of the NATS servers.
+func (c *cluster) servers() string {
+	list := []string{}
+	for _, p := range c.nats {
+		list = append(list, "nats://"+p.addr("back")+":4222")
+	}
+	return strings.Join(list, ",")
 }
 
 // natsConfig makes every ack mean that the record is on disk, and has a lost route noticed in seconds.
@@ -235,6 +240,9 @@ func (c *cluster) meetClients(seed uint64) {
 		one := &client{index: i, chance: rand.New(rand.NewPCG(seed, uint64(i+1))), record: c.record}
 		for _, r := range c.readers {
 			one.readers = append(one.readers, dial(c.t, r.url()))
+		}
+		if i < clients { // not the prover, who looks at each reader by itself
+			one.readers = append(one.readers, dialNative(c.t, c.servers()))
 		}
 		c.clients = append(c.clients, one)
 	}
