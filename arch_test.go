@@ -25,17 +25,17 @@ var arrows = map[string][]string{
 
 	"events":     {"kv", "internal/codec", "internal/fault", "internal/near"},
 	"projection": {"events", "kv", "internal/syncfile", "internal/fault"},
-	"writer":     {"projection", "events", "kv", "kv/v8", "internal/fault"}, // the sequencer decides on its own projection
+	"writer":     {"projection", "events", "kv", "kv/v8", "internal/fault", "internal/trouble"}, // the sequencer decides on its own projection
 
 	"kvconnect":          {"kvconnect/datapath", "service/wire", "kv", "kv/v8"}, // answers about the past are of one form everywhere
 	"kvconnect/datapath": {},
-	"queue":              {"events", "kv", "kv/v8"},
+	"queue":              {"events", "kv", "kv/v8", "internal/trouble"},
 	"backup":             {"events", "kv", "kv/v8", "internal/syncfile"},
 	"history":            {"projection", "events", "kv", "internal/checkpoints"}, // it reads checkpoints, and what is behind them
 
 	// Above the line of what a server is made of: what puts it together.
 	"engine":            append([]string{"internal/checkpoints", "internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
-	"service":           append([]string{"service/wire", "internal/batch", "internal/checkpoints", "internal/fault", "internal/measure", "internal/near"}, servers...),
+	"service":           append([]string{"service/wire", "internal/batch", "internal/checkpoints", "internal/fault", "internal/measure", "internal/near", "internal/trouble"}, servers...),
 	"service/wire":      {"kv", "internal/codec"}, // clients use it too
 	"internal/serve":    append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/recovery", "internal/syncfile"}, servers...),
 	"internal/cluster":  append([]string{"service", "internal/front", "internal/cli", "internal/config", "internal/fault"}, servers...),
@@ -59,6 +59,7 @@ var arrows = map[string][]string{
 	"internal/natsserver":  {},
 	"internal/near":        {},
 	"internal/syncfile":    {},
+	"internal/trouble":     {},                               // what every loop that tries again logs by
 	"internal/fakeserver":  {"kvconnect", "kv", "kv/kvtest"}, // for tests of clients
 	"test":                 {},
 	"test/bench":           append([]string{"engine", "client/...", "internal/..."}, servers...),

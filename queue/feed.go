@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/internal/trouble"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -28,6 +29,7 @@ type Source interface {
 // Any number of processes may feed at once: the cursor is a fence, and each message gets into the queue once. It takes one
 // for the messages to be delivered.
 func (q *Queue) Feed(ctx context.Context, log Source, replicas int, memory bool) {
+	feeding := trouble.Trouble{Logger: q.c.Logger.With("database", q.c.Database), What: "cannot feed the queue"}
 	for {
 		err := q.feed(ctx, log, replicas, memory)
 		wait := retryPause
@@ -39,8 +41,8 @@ func (q *Queue) Feed(ctx context.Context, log Source, replicas int, memory bool)
 			q.c.Logger.Error("the queue cannot be fed: its log is damaged; trying again", "database", q.c.Database, "error", err)
 		case errors.Is(err, errFenced):
 			q.c.Logger.Info("another process feeds the queue too", "database", q.c.Database)
-		default:
-			q.c.Logger.Warn("cannot feed the queue; trying again", "database", q.c.Database, "error", err)
+		case q.c.Conn.IsConnected(): // a lost connection is logged once
+			feeding.Fails(err)
 		}
 		pause(ctx, wait)
 	}

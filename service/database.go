@@ -14,6 +14,7 @@ import (
 	"github.com/millpondkv/millpond/history"
 	"github.com/millpondkv/millpond/internal/batch"
 	"github.com/millpondkv/millpond/internal/near"
+	"github.com/millpondkv/millpond/internal/trouble"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
 	"github.com/millpondkv/millpond/projection"
@@ -145,6 +146,7 @@ const (
 // mended: it is read again now and then.
 func (d *Database) follow(ctx context.Context) {
 	const tries = 5
+	following := trouble.Trouble{Logger: d.logger, What: "cannot follow the log"}
 	for bad := 0; ctx.Err() == nil; {
 		before := d.projection.Chain().Applied
 		err := d.followUntilStuck(ctx)
@@ -153,7 +155,7 @@ func (d *Database) follow(ctx context.Context) {
 			return
 		case !isDamage(err):
 			if d.asker.conns.Main().IsConnected() { // a lost connection is logged once
-				d.logger.Warn("cannot follow the log; trying again", "error", err)
+				following.Fails(err)
 			}
 		case d.projection.Chain().Applied > before:
 			bad = 1

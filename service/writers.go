@@ -16,6 +16,7 @@ import (
 	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/internal/measure"
 	"github.com/millpondkv/millpond/internal/near"
+	"github.com/millpondkv/millpond/internal/trouble"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
 	"github.com/millpondkv/millpond/queue"
@@ -135,10 +136,14 @@ func (w *Writers) Run(ctx context.Context) error {
 	standbys.Go(func() { w.balance(ctx) })
 	ticker := time.NewTicker(listEvery)
 	defer ticker.Stop()
+	listing := trouble.Trouble{Logger: w.config.Logger, What: "cannot list the databases"}
 	for ctx.Err() == nil {
 		names, err := w.list(ctx)
-		if err != nil && ctx.Err() == nil && w.conn.IsConnected() { // a lost connection is logged once
-			w.config.Logger.Warn("cannot list the databases; trying again", "error", err)
+		switch {
+		case err == nil:
+			listing.Over()
+		case ctx.Err() == nil && w.conn.IsConnected(): // a lost connection is logged once
+			listing.Fails(err)
 		}
 		for _, name := range names {
 			if s := w.begin(name); s != nil {

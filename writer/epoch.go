@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/internal/trouble"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
 	"github.com/oklog/ulid/v2"
@@ -17,7 +18,7 @@ import (
 // succeeds, ctx ends, the log turns out to be damaged, or another writer leads: ErrDeposed.
 func (s *Sequencer) beginEpoch(ctx context.Context) error {
 	before := s.c.Projection.Chain().Epoch
-	p := patience{logger: s.c.Logger, what: "cannot begin an epoch"}
+	p := patience{trouble: trouble.Trouble{Logger: s.c.Logger, What: "cannot begin an epoch"}}
 	for {
 		begun, err := s.tryEpoch(ctx, s.writer, before)
 		switch {

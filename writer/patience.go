@@ -3,27 +3,23 @@ package writer
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/internal/trouble"
 	"github.com/millpondkv/millpond/kv"
 )
 
 const (
-	damageTries = 5                // readings of a record that cannot be accepted: the next one may be of another server of the log
-	sayAgain    = 10 * time.Second // a failure that goes on is logged so often
-
+	damageTries  = 5               // readings of a record that cannot be accepted: the next one may be of another server of the log
 	trimmedPause = 2 * time.Second // until there may be a checkpoint to go on from
 )
 
 // patience decides whether whoever reads a log goes on after a failure, and pauses before that.
 type patience struct {
-	logger *slog.Logger
-	what   string // failed
-	bad    int    // readings in a row that have ended with damage at one place
-	at     kv.Position
-	said   time.Time
+	trouble trouble.Trouble
+	bad     int // readings in a row that have ended with damage at one place
+	at      kv.Position
 }
 
 // goesOn pauses, and reports false once ctx has ended, or once the log has been found damaged in the same place again and
@@ -40,9 +36,8 @@ func (p *patience) goesOn(ctx context.Context, applied kv.Position, err error) b
 	if p.bad == damageTries || ctx.Err() != nil {
 		return false
 	}
-	if now := time.Now(); now.Sub(p.said) >= sayAgain {
-		p.said = now
-		p.logger.Warn(p.what+"; trying again", "error", err)
+	if !errors.Is(err, events.ErrFenced) { // somebody else was faster
+		p.trouble.Fails(err)
 	}
 	again := retryPause
 	if errors.Is(err, events.ErrTrimmed) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/internal/trouble"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/oklog/ulid/v2"
 )
@@ -152,7 +153,7 @@ func (s *Standby) await(ctx context.Context) (kv.Position, error) {
 // follow applies the log's records as they come until ctx ends or the log is damaged, as several readings say. A reader that
 // fails otherwise is opened again.
 func (s *Standby) follow(ctx context.Context) error {
-	p := patience{logger: s.c.Logger, what: "cannot follow the log"}
+	p := patience{trouble: trouble.Trouble{Logger: s.c.Logger, What: "cannot follow the log"}}
 	for {
 		err := s.c.Projection.Follow(ctx, s.c.Log)
 		if !p.goesOn(ctx, s.c.Projection.Chain().Applied, err) {
@@ -177,7 +178,7 @@ func (s *Standby) watch(ctx context.Context, ended <-chan error) (at events.Chai
 			}
 		case <-ticker.C:
 			chain := s.c.Projection.Chain()
-			now := time.Now()                // after the look: what was seen had been sent before
+			now := time.Now()               // after the look: what was seen had been sent before
 			if s.c.Projection.TakesOver() { // and knows nothing of leaders before it has
 				alive = now
 			}
