@@ -36,7 +36,7 @@ lint: ## gofmt, go vet, staticcheck, go.mod
 	go tool staticcheck ./...
 	go mod tidy -diff
 
-bench: tools ## the speed on this machine, into bench-results/ (several minutes; leave the machine alone meanwhile); ONLY=cluster
+bench: tools ## the speed on this machine, into bench-results/ (several minutes; leave the machine alone meanwhile); ONLY=cluster, ONLY=queue …
 	MILLPOND_DENO=$(DENO) go run ./test/bench -only "$(ONLY)"
 
 faults: tools ## hit clusters of real processes at random, for FOR (10m), chosen by SEED; needs root on Linux

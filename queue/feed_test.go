@@ -383,3 +383,34 @@ func TestGivenUpOnce(t *testing.T) {
 		t.Errorf("the commits have the ids %v; want one for the first two, and another", ids)
 	}
 }
+
+// Many dead messages, large ones too, are put back in the order in which they died, each once.
+func TestRetryManyDead(t *testing.T) {
+	q, _, config := newQueue(t)
+	log := &source{t: t}
+	log.epoch()
+	const small, large = 600, 40 // more than fit into one step, by number and by size
+	filler := strings.Repeat("x", kv.MaxValueSize-100)
+	log.commit(config.Now()-kv.Millis(time.Hour.Milliseconds()), texts("small %d", small), texts("large %d"+filler, large)) // due long ago: dead at once
+	feed(t, q, log)
+	for deadline := time.Now().Add(wait); ; <-time.After(time.Millisecond) {
+		if s, err := q.Stats(t.Context()); err == nil && s.Dead == small+large {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the messages are not among the dead")
+		}
+	}
+	if n, err := q.RetryDead(t.Context()); n != small+large || err != nil {
+		t.Fatalf("RetryDead: %d, %v; want %d", n, err, small+large)
+	}
+	got := take(t, q, small+large)
+	for i, p := range got[:small] {
+		if want := string(payload(fmt.Sprintf("small %d", i))); p != want {
+			t.Fatalf("message %d is %q, want %q", i, p, want)
+		}
+	}
+	if s, err := q.Stats(t.Context()); err != nil || s != (kv.QueueStats{}) {
+		t.Errorf("stats: %+v, %v; want none", s, err)
+	}
+}

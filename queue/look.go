@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/millpondkv/millpond/kv"
@@ -86,7 +87,7 @@ func (q *Queue) Peek(ctx context.Context, state kv.MessageState, most int) ([]kv
 }
 
 // RetryDead puts all dead messages back into the queue, with all their attempts before them, and returns how many. A crash
-// meanwhile may put one back and leave it among the dead too.
+// meanwhile may put some back and leave them among the dead too.
 func (q *Queue) RetryDead(ctx context.Context) (n int, err error) {
 	if err := q.open(ctx); err != nil {
 		return 0, err
@@ -96,30 +97,61 @@ func (q *Queue) RetryDead(ctx context.Context) (n int, err error) {
 		if err != nil {
 			return n, q.unavailable("take dead messages", err)
 		}
-		before := n
+		var r revival
+		taken := false
 		for m := range batch.Messages() {
-			if err := q.revive(ctx, m); err != nil {
-				return n, q.unavailable("put a message back", err)
+			taken = true
+			if r.add(q.c.Database, m); r.size < maxBatchBytes {
+				continue
 			}
-			n++
+			if err := r.run(ctx, q.c.Conn); err != nil {
+				return n, q.unavailable("put messages back", err)
+			}
+			n, r = n+len(r.dead), revival{}
 		}
-		if n == before {
+		if !taken {
 			return n, nil
 		}
+		if err := r.run(ctx, q.c.Conn); err != nil {
+			return n, q.unavailable("put messages back", err)
+		}
+		n += len(r.dead)
 	}
 }
 
-func (q *Queue) revive(ctx context.Context, m jetstream.Msg) error {
+// revival is dead messages on their way back.
+type revival struct {
+	dead  []jetstream.Msg
+	ready []*nats.Msg // the same ones
+	size  int         // bytes of payloads
+}
+
+func (r *revival) add(database string, m jetstream.Msg) {
 	content, err := parse(m.Headers(), m.Data())
 	if err != nil {
-		return m.Term()
+		_ = m.Term() // none of ours
+		return
+	}
+	ready := nats.NewMsg(readySubject(database))
+	ready.Header, ready.Data = content.message(database, 0).Header, m.Data()
+	r.dead, r.ready, r.size = append(r.dead, m), append(r.ready, ready), r.size+len(m.Data())
+}
+
+// run puts the messages into the queue, in one step and their order, and then takes them away from the dead.
+func (r *revival) run(ctx context.Context, conn *nats.Conn) error {
+	if len(r.dead) == 0 {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	ready := nats.NewMsg(readySubject(q.c.Database))
-	ready.Header, ready.Data = content.message(q.c.Database, 0).Header, m.Data()
-	if _, err := q.c.JS.PublishMsg(ctx, ready); err != nil {
+	if _, err := publishBatch(ctx, conn, r.ready); err != nil {
 		return err
 	}
-	return m.DoubleAck(ctx)
+	failed := make([]error, len(r.dead))
+	var asked sync.WaitGroup
+	for i, m := range r.dead {
+		asked.Go(func() { failed[i] = m.DoubleAck(ctx) })
+	}
+	asked.Wait()
+	return errors.Join(failed...)
 }

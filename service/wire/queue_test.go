@@ -75,3 +75,26 @@ func TestQueueRoundTrip(t *testing.T) {
 		t.Errorf("an error: %v", err)
 	}
 }
+
+// FuzzDecodeQueue: whatever the bytes, decoding ends with a message that reads back, or an error.
+func FuzzDecodeQueue(f *testing.F) {
+	f.Add((&QueueRequest{Method: QueueNack, Most: 1, Wait: time.Second, State: kv.MessageDead, Receipts: []string{"1-1-1-1"}}).Encode())
+	f.Add(EncodeQueueReply(&QueueReply{Messages: []kv.Message{{ID: "a", Payload: []byte("p"), Attempt: 1, Receipt: "r"}}, Peeked: []kv.PeekedMessage{{ID: "b"}}}, nil))
+	f.Add(EncodeQueueReply(nil, kv.ErrUnavailable))
+	f.Add(EncodeLeave(ulid.ULID{7}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if r, err := DecodeQueueRequest(data); err == nil {
+			again, err := DecodeQueueRequest(r.Encode())
+			if diff := cmp.Diff(again, r, cmpopts.EquateEmpty()); diff != "" || err != nil {
+				t.Errorf("%v: got (-), want (+):\n%s", err, diff)
+			}
+		}
+		if r, err := DecodeQueueReply(data); err == nil {
+			again, err := DecodeQueueReply(EncodeQueueReply(&r, nil))
+			if diff := cmp.Diff(again, r, cmpopts.EquateEmpty()); diff != "" || err != nil {
+				t.Errorf("%v: got (-), want (+):\n%s", err, diff)
+			}
+		}
+		DecodeLeave(data)
+	})
+}
