@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/millpondkv/millpond/internal/cli"
 )
 
 // confirmation is the flag --yes of a command that destroys something.
@@ -23,7 +25,7 @@ func (c *confirmation) confirm(cmd *cobra.Command, what string) error {
 	if c.yes {
 		return nil
 	}
-	if !isTerminal(cmd.InOrStdin()) || !isTerminal(cmd.ErrOrStderr()) {
+	if !cli.IsTerminal(cmd.InOrStdin()) || !cli.IsTerminal(cmd.ErrOrStderr()) {
 		return usagef("%s; add --yes to do it", what)
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s. Go on? [y/N] ", what)
