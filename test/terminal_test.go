@@ -31,6 +31,7 @@ func TestTerminal(t *testing.T) {
 	}{
 		{"\n", "nothing was done", 1, true},
 		{"n\n", "nothing was done", 1, true},
+		{"\x03", "Go on? [y/N] ^C", 130, true}, // Ctrl-C
 		{"yes\n", "deleted entries: 3000", 0, false},
 	} {
 		shown, code := atTerminal(t, test.answer, "del", "--prefix", `["n"]`, "--url", s.url(""))

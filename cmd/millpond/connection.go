@@ -31,18 +31,23 @@ func bindConnection(cmd *cobra.Command) *connection {
 	return c
 }
 
-// do opens the database and calls f with it. The context ends with an interrupt. Once f runs there is no timeout; see
-// bounded.
+// once is do for a command that asks once: f's context ends with the timeout too.
+func (c *connection) once(cmd *cobra.Command, f func(context.Context, *client.DB) error) error {
+	return c.do(cmd, func(ctx context.Context, db *client.DB) error {
+		ctx, cancel := c.bounded(ctx)
+		defer cancel()
+		return f(ctx, db)
+	})
+}
+
+// do opens the database and calls f with it. The context ends with an interrupt. Once f runs there is no timeout.
 func (c *connection) do(cmd *cobra.Command, f func(context.Context, *client.DB) error) error {
-	if err := useContext(cmd, c.loader, "url"); err != nil {
+	ctx, stop, err := begin(cmd, c.loader, "url")
+	if err != nil {
 		return err
 	}
-	if err := c.loader.Load(os.LookupEnv); err != nil {
-		return &usageError{err}
-	}
-	c.logger = slog.New(tint.NewTextHandler(cmd.ErrOrStderr(), &tint.Options{Level: slog.LevelWarn, NoColor: true}))
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 	defer stop()
+	c.logger = slog.New(tint.NewTextHandler(cmd.ErrOrStderr(), &tint.Options{Level: slog.LevelWarn, NoColor: true}))
 	return c.remote().advise(c.open(ctx, f))
 }
 
@@ -51,6 +56,20 @@ func (c *connection) remote() remote {
 		url: c.URL, urlFrom: "--url or MILLPOND_URL",
 		token: c.AccessToken, tokenSource: c.loader.Source("access-token"), tokenFrom: "set DENO_KV_ACCESS_TOKEN to the server's, or use --access-token-file",
 	}
+}
+
+// begin loads the settings, those of a context among them unless address is "", and returns a context that ends with an interrupt.
+func begin(cmd *cobra.Command, loader *config.Loader, address string) (context.Context, context.CancelFunc, error) {
+	if address != "" {
+		if err := useContext(cmd, loader, address); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := loader.Load(os.LookupEnv); err != nil {
+		return nil, nil, &usageError{err}
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+	return ctx, stop, nil
 }
 
 func (c *connection) open(ctx context.Context, f func(context.Context, *client.DB) error) error {

@@ -30,7 +30,8 @@ everything.`,
 	}
 	conn, out, guard := bindConnection(cmd), bindOutput(cmd, "table", "json"), bindGuardVersionstamp(cmd)
 	var prefix string
-	cmd.Flags().StringVar(&prefix, "prefix", "", "delete everything below this `key`")
+	cmd.Flags().StringVar(&prefix, "prefix", "", "delete everything below this `key`; no variable sets it")
+	cmd.Flags().SetAnnotation("prefix", noEnv, nil) // a forgotten one would be what is deleted where no keys are named
 	sure := bindYes(cmd, "with --prefix: really do it")
 	cmd.MarkFlagsMutuallyExclusive("prefix", "if-versionstamp")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -62,9 +63,7 @@ func delKeys(cmd *cobra.Command, conn *connection, out *output, guard *guard, ar
 	if err != nil {
 		return err
 	}
-	return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
-		ctx, cancel := conn.bounded(ctx)
-		defer cancel()
+	return conn.once(cmd, func(ctx context.Context, db *client.DB) error {
 		atomic := db.Atomic().Check(conditions...)
 		for _, key := range keys {
 			atomic.Delete(key)

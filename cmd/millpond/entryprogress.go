@@ -8,6 +8,8 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+
+	"github.com/millpondkv/millpond/internal/cli"
 )
 
 // reportEvery is the time between two lines of progress where there is no terminal.
@@ -24,7 +26,7 @@ type entryProgress struct {
 
 func newEntryProgress(cmd *cobra.Command, what string, total int) *entryProgress {
 	p := &entryProgress{w: cmd.ErrOrStderr(), what: what, total: total, reported: time.Now()}
-	if isTerminal(p.w) {
+	if cli.IsTerminal(p.w) {
 		p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription(what),
 			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("entries"),
 			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(),

@@ -14,13 +14,13 @@ import (
 // envAnnotation marks the flags that a variable can set too. (Settings of internal/config have their own.)
 const envAnnotation = "millpond_env"
 
-// noEnv marks a command whose flags no variable sets: they say what is kept, not how commands work.
+// noEnv marks a command whose flags no variable sets, because they say what is kept, not how commands work; and a single such flag.
 const noEnv = "millpond_no_env"
 
 // bindEnv gives each flag of cmd, and of the commands below it, a variable, and names it in the help: MILLPOND_OUTPUT for --output.
 func bindEnv(cmd *cobra.Command) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if strings.Contains(f.Usage, "MILLPOND_") || cmd.Annotations[noEnv] != "" {
+		if _, none := f.Annotations[noEnv]; none || cmd.Annotations[noEnv] != "" || strings.Contains(f.Usage, "MILLPOND_") {
 			return
 		}
 		variable := "MILLPOND_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))

@@ -35,9 +35,7 @@ JavaScript. With -o json each entry is a line, in the form of @deno/kv-utils. Ex
 		if err != nil {
 			return err
 		}
-		return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
-			ctx, cancel := conn.bounded(ctx)
-			defer cancel()
+		return conn.once(cmd, func(ctx context.Context, db *client.DB) error {
 			return runGet(ctx, at.reader(db), keys, out.printer(cmd.OutOrStdout()), cmd)
 		})
 	}

@@ -47,7 +47,7 @@ func newImportCommand() *cobra.Command {
 		}
 		defer file.Close()
 		return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
-			err := flags.run(ctx, cmd, db, importer.FromNDJSON(file), -1, out)
+			err := flags.run(ctx, cmd, db, importer.FromNDJSON(interruptible(ctx, file)), -1, out)
 			if errors.Is(err, importer.ErrNoEntries) {
 				return fmt.Errorf("%s: %w; each line must be an entry as JSON, as \"millpond export\" writes it", args[0], err)
 			}
@@ -76,6 +76,17 @@ func openFile(name string, stdin io.Reader) (io.ReadCloser, error) {
 		return nil, usagef("%s is an SQLite database; use: millpond import sqlite %[1]s", name)
 	}
 	return file, nil
+}
+
+// interruptible returns what r has until ctx ends, also if r blocks, as a terminal or a pipe does.
+func interruptible(ctx context.Context, r io.Reader) io.Reader {
+	reader, writer := io.Pipe()
+	go func() {
+		_, err := io.Copy(writer, r)
+		writer.CloseWithError(err) // nil is the end
+	}()
+	context.AfterFunc(ctx, func() { writer.CloseWithError(ctx.Err()) })
+	return reader
 }
 
 func newImportSQLiteCommand() *cobra.Command {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/signal"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
@@ -32,15 +30,14 @@ func bindLogs(cmd *cobra.Command) *logs {
 
 // do calls f with the logs. The context ends with an interrupt.
 func (l *logs) do(cmd *cobra.Command, f func(context.Context, jetstream.JetStream) error) error {
-	if cmd.Flag("data").Value.String() == "" {
-		if err := useContext(cmd, l.loader, "nats"); err != nil {
-			return err
-		}
+	address := "nats"
+	if cmd.Flag("data").Value.String() != "" {
+		address = ""
 	}
-	if err := l.loader.Load(os.LookupEnv); err != nil {
-		return &usageError{err}
+	ctx, stop, err := begin(cmd, l.loader, address)
+	if err != nil {
+		return err
 	}
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 	defer stop()
 	if l.Data != "" {
 		stopped, err := engine.OpenLogs(l.Data, slog.New(slog.DiscardHandler))

@@ -73,6 +73,28 @@ func makeSQLite(path string) error {
 	return errors.Join(err, db.Close())
 }
 
+// An import that waits for more on stdin ends with an interrupt.
+func TestImportInterrupted(t *testing.T) {
+	server := fakeserver.New(t)
+	millpond := func(stdin io.Reader, args ...string) int {
+		args = append(args, "--url", server.URL, "--access-token", fakeserver.Token)
+		return run(t.Context(), args, stdin, t.Output(), t.Output())
+	}
+	stdin, lines := io.Pipe()
+	defer lines.Close()
+	code := make(chan int)
+	go func() { code <- millpond(stdin, "import", "-") }()
+	if _, err := io.WriteString(lines, `{"key":[{"type":"string","value":"a"}],"value":{"type":"number","value":1}}`+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil { // it reads, so it can be interrupted
+		t.Fatal(err)
+	}
+	if got := <-code; got != exitInterrupted {
+		t.Errorf("exit code %d, want %d", got, exitInterrupted)
+	}
+}
+
 // A watch shows what is there and what changes, until it is interrupted, which is exit code 130.
 func TestWatchInterrupted(t *testing.T) {
 	server := fakeserver.New(t)

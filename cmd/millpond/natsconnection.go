@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
-	"os/signal"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
@@ -27,13 +25,10 @@ func bindNATS(cmd *cobra.Command) *natsConnection {
 
 // do connects and calls f. The context ends with an interrupt.
 func (c *natsConnection) do(cmd *cobra.Command, f func(context.Context, *nats.Conn) error) error {
-	if err := useContext(cmd, c.loader, "nats"); err != nil {
+	ctx, stop, err := begin(cmd, c.loader, "nats")
+	if err != nil {
 		return err
 	}
-	if err := c.loader.Load(os.LookupEnv); err != nil {
-		return &usageError{err}
-	}
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 	defer stop()
 	conn, err := c.Dial("millpond " + cmd.Name())
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+
+	"github.com/millpondkv/millpond/internal/cli"
 )
 
 // progress shows how many bytes have been read or stored: on a terminal all the time, elsewhere with a line every few seconds.
@@ -25,7 +27,7 @@ type progress struct {
 const lineEvery = 5 * time.Second
 
 func newProgress(w io.Writer) *progress {
-	return &progress{w: w, terminal: isTerminal(w), shown: time.Now()}
+	return &progress{w: w, terminal: cli.IsTerminal(w), shown: time.Now()}
 }
 
 // add is backup.Config.Progress.

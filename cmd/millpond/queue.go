@@ -74,9 +74,7 @@ its payload is written to the keys of --undelivered. Without --backoff there are
 		if opts.KeysIfUndelivered, err = parseKeys(undelivered); err != nil {
 			return err
 		}
-		return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
-			ctx, cancel := conn.bounded(ctx)
-			defer cancel()
+		return conn.once(cmd, func(ctx context.Context, db *client.DB) error {
 			v, err := db.Enqueue(ctx, payload, opts)
 			if err != nil {
 				return err
@@ -234,9 +232,7 @@ attempts), and are dead (given up), and how old the oldest is that is due and no
 	}
 	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
-			ctx, cancel := conn.bounded(ctx)
-			defer cancel()
+		return conn.once(cmd, func(ctx context.Context, db *client.DB) error {
 			s, err := db.QueueStats(ctx)
 			if err != nil {
 				return err
@@ -274,9 +270,7 @@ scheduled those that are not due yet, and with --state dead those that were give
 	cmd.Flags().StringVar(&state, "state", string(kv.MessageDue), "due, scheduled or dead")
 	cmd.Flags().IntVar(&most, "max", 10, "show at most so many, up to 100")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
-			ctx, cancel := conn.bounded(ctx)
-			defer cancel()
+		return conn.once(cmd, func(ctx context.Context, db *client.DB) error {
 			messages, err := db.PeekQueue(ctx, kv.MessageState(state), most)
 			if err != nil {
 				return err
@@ -311,9 +305,7 @@ are kept for 30 days. The keys that were written when they were given up stay.`,
 	}
 	conn, out := bindConnection(cmd), bindOutput(cmd, "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
-			ctx, cancel := conn.bounded(ctx)
-			defer cancel()
+		return conn.once(cmd, func(ctx context.Context, db *client.DB) error {
 			n, err := db.RetryDead(ctx)
 			if err != nil {
 				return err

@@ -20,7 +20,7 @@ that speaks KV Connect: Millpond's, denokv's or Deno Deploy's; status and verify
 Keys are written as JavaScript writes them: '["users", 1, 2n, true, new Uint8Array([1, 2])]'. JSON arrays are keys too.
 Values are JavaScript: '{ name: "Alice", born: new Date("1990-01-01") }', 1, 2n, new Map([["a", 1]]), or JSON.
 
-Each flag can be set by the environment variable that stands behind it in a command's help; flags come first.
+A flag can be set by the environment variable that stands behind it in a command's help; what is given as a flag comes first.
 
 Data goes to stdout, everything else to stderr. All commands have the same exit codes:
 

@@ -8,11 +8,11 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/lmittmann/tint"
+	"github.com/spf13/cobra"
+
+	"github.com/millpondkv/millpond/internal/cli"
 	"github.com/millpondkv/millpond/internal/config"
 	"github.com/millpondkv/millpond/internal/serve"
-	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 func newServeCommand() *cobra.Command {
@@ -52,26 +52,9 @@ flight are finished, watches ended, and the log is closed.`,
 
 // newLogger returns a logger of the given format (auto, text, json) and level.
 func newLogger(format, level string, w io.Writer) (*slog.Logger, error) {
-	var least slog.Level
-	if err := least.UnmarshalText([]byte(level)); err != nil {
-		return nil, usagef("the log level %q is not one of debug, info, warn and error", level)
+	log, err := cli.NewLogger(format, level, w)
+	if err != nil {
+		return nil, &usageError{err}
 	}
-	options := &slog.HandlerOptions{Level: least}
-	switch format {
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
-	case "text":
-		return slog.New(slog.NewTextHandler(w, options)), nil
-	case "auto":
-		if isTerminal(w) {
-			return slog.New(tint.NewTextHandler(w, &tint.Options{Level: least, NoColor: os.Getenv("NO_COLOR") != ""})), nil
-		}
-		return slog.New(slog.NewTextHandler(w, options)), nil
-	}
-	return nil, usagef("the log format %q is not one of auto, text and json", format)
-}
-
-func isTerminal(stream any) bool {
-	file, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
+	return log, nil
 }

@@ -59,9 +59,7 @@ With --if-absent or --if-versionstamp nothing is written and the exit code is 4 
 		if err != nil {
 			return err
 		}
-		return conn.do(cmd, func(ctx context.Context, db *client.DB) error {
-			ctx, cancel := conn.bounded(ctx)
-			defer cancel()
+		return conn.once(cmd, func(ctx context.Context, db *client.DB) error {
 			v, err := db.Atomic().Check(conditions...).Set(key, value, options...).Commit(ctx)
 			if err != nil {
 				return err

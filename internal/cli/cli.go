@@ -1,4 +1,4 @@
-// Package cli has what the command lines of all programs share: help that fits a terminal, and errors that are sentences.
+// Package cli has what the command lines of all programs share: help that fits a terminal, errors that are sentences, and loggers.
 package cli
 
 import (

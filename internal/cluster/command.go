@@ -45,7 +45,7 @@ func Execute(cmd *cobra.Command, s Settings) int {
 		if err := loader.Load(os.LookupEnv); err != nil {
 			return err
 		}
-		log, err = newLogger(s.logging().LogFormat, s.logging().LogLevel, cmd.ErrOrStderr())
+		log, err = cli.NewLogger(s.logging().LogFormat, s.logging().LogLevel, cmd.ErrOrStderr())
 		if err == nil {
 			code = exitError
 		}
@@ -121,19 +121,4 @@ func health(ctx context.Context, addr string, out io.Writer) error {
 	}
 	_, err = out.Write(text)
 	return err
-}
-
-func newLogger(format, level string, w io.Writer) (*slog.Logger, error) {
-	var least slog.Level
-	if err := least.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("the log level %q is not one of debug, info, warn and error", level)
-	}
-	options := &slog.HandlerOptions{Level: least}
-	switch format {
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
-	case "text", "auto":
-		return slog.New(slog.NewTextHandler(w, options)), nil
-	}
-	return nil, fmt.Errorf("the log format %q is not one of auto, text and json", format)
 }

@@ -172,7 +172,7 @@ func processName(program string) string {
 
 // Logging is the settings of a program's log.
 type Logging struct {
-	LogFormat string `config:"log-format" default:"auto" help:"auto, text or json; auto is text"`
+	LogFormat string `config:"log-format" default:"auto" help:"auto, text or json; auto is for people on a terminal and text elsewhere"`
 	LogLevel  string `config:"log-level" default:"info" help:"debug, info, warn or error"`
 }
 

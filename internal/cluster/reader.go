@@ -36,7 +36,7 @@ func (c *ReaderConfig) healthAddr() string { return c.Addr }
 // Run serves until ctx ends, then drains. It returns nil after a drain, otherwise why it could not serve.
 func (c *ReaderConfig) Run(ctx context.Context, log *slog.Logger) error {
 	if err := c.check(); err != nil {
-		return err
+		return &SettingsError{err}
 	}
 	web, err := front.Start(c.Addr, "--addr", log)
 	if err != nil {

@@ -35,7 +35,7 @@ const minLease = 2 * time.Second
 // Run stands by and leads until ctx ends; then it answers what waits, and resigns.
 func (c *WriterConfig) Run(ctx context.Context, log *slog.Logger) error {
 	if err := c.check(); err != nil {
-		return err
+		return &SettingsError{err}
 	}
 	web, err := front.Start(c.HTTPAddr, "--http-addr", log)
 	if err != nil {

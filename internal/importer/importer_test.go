@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -333,6 +334,16 @@ func TestNoEntries(t *testing.T) {
 	counts := r.must(importer.FromNDJSON(strings.NewReader(strings.Repeat("text\n", 9)+entry)), importer.Options{IfExists: importer.Fail})
 	if want := (importer.Counts{Written: 1, Lost: 9}); counts != want {
 		t.Errorf("after nine bad lines: %+v, want %+v", counts, want)
+	}
+}
+
+// Where reading fails within a line, that line is not taken for one that says something else.
+func TestReadFails(t *testing.T) {
+	r := newRig(t)
+	failed := errors.New("the disk is gone")
+	text := io.MultiReader(strings.NewReader(`{"key":[{"type":"string","value":"a"}],"value":{"type":"null","value":null}}`+"\n"+`{"key":[{"ty`), iotest.ErrReader(failed))
+	if _, err := r.run(importer.FromNDJSON(text), importer.Options{IfExists: importer.Fail}); !errors.Is(err, failed) || len(r.lost) > 0 {
+		t.Errorf("%v, lost %v", err, r.lost)
 	}
 }
 

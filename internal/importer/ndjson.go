@@ -28,9 +28,9 @@ func FromNDJSON(r io.Reader) Source {
 		lines := bufio.NewScanner(r)
 		lines.Buffer(nil, maxLine)
 		n := 0
-		var unread []Item // lines before the first entry
-		begun := false    // there was one
-		for len(unread) < mostUnread && lines.Scan() {
+		var unread []Item                                                    // lines before the first entry
+		begun := false                                                       // there was one
+		for len(unread) < mostUnread && lines.Scan() && lines.Err() == nil { // with an error comes what may be a part of a line
 			n++
 			line := bytes.TrimPrefix(lines.Bytes(), []byte("\xef\xbb\xbf"))
 			if line = bytes.TrimSpace(line); len(line) == 0 {
@@ -49,12 +49,12 @@ func FromNDJSON(r io.Reader) Source {
 			unread = nil
 		}
 		switch err := lines.Err(); {
-		case len(unread) > 0:
-			yield(Item{}, fmt.Errorf("%w; %s: %w", ErrNoEntries, unread[0].Name, unread[0].Problem))
 		case errors.Is(err, bufio.ErrTooLong):
 			yield(Item{}, fmt.Errorf("line %d is longer than any entry can be; is this a file with one entry a line?", n+1))
 		case err != nil:
 			yield(Item{}, fmt.Errorf("read line %d: %w", n+1, err))
+		case len(unread) > 0:
+			yield(Item{}, fmt.Errorf("%w; %s: %w", ErrNoEntries, unread[0].Name, unread[0].Problem))
 		}
 	}
 }
