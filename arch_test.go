@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 	"service":           append([]string{"service/wire", "internal/batch", "internal/checkpoints", "internal/fault", "internal/measure", "internal/near", "internal/trouble"}, servers...),
 	"service/wire":      {"kv", "internal/codec"}, // clients use it too
 	"internal/serve":    append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/recovery", "internal/syncfile"}, servers...),
-	"internal/cluster":  append([]string{"service", "internal/front", "internal/cli", "internal/config", "internal/fault"}, servers...),
+	"internal/cluster":  append([]string{"service", "internal/checkpoints", "internal/front", "internal/cli", "internal/config", "internal/fault"}, servers...),
 	"internal/front":    {"kvconnect"},
 	"internal/recovery": append([]string{"engine", "internal/checkpoints"}, servers...), // what backup needs, made of what servers are made of
 
