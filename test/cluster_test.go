@@ -176,7 +176,11 @@ func buildCluster(t testing.TB) string {
 		if raceFlag != "" && strings.HasPrefix(pkg, "..") {
 			args = append(args, raceFlag)
 		}
-		if out, err := exec.Command("go", append(args, pkg)...).CombinedOutput(); err != nil {
+		cmd := exec.Command("go", append(args, pkg)...)
+		if !strings.HasPrefix(pkg, "..") { // as static does, so that it is compiled once
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		}
+		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("build %s: %v\n%s", pkg, err, out)
 		}
 	}
