@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/millpondkv/millpond/kv"
@@ -47,6 +48,9 @@ func (a *Atomic) set(t kv.MutationType, key kv.Key, value any, opts []SetOption)
 	o := setOptions{now: a.db.now()}
 	for _, opt := range opts {
 		opt(&o)
+	}
+	if o.err != nil {
+		a.failValue("mutation", len(a.req.Mutations), o.err)
 	}
 	encoded, err := encodeValue(a.db.codec, value)
 	if err != nil {
@@ -176,7 +180,7 @@ func (a *Atomic) fail(err error) {
 // *CheckError. After kv.ErrUnknownOutcome it was committed whole or not at all: read to find out which.
 func (a *Atomic) Commit(ctx context.Context) (kv.Versionstamp, error) {
 	if a.err != nil {
-		return kv.Versionstamp{}, a.err
+		return kv.Versionstamp{}, a.named(a.err)
 	}
 	ctx, done, err := a.db.begin(ctx)
 	if err != nil {
@@ -190,5 +194,29 @@ func (a *Atomic) Commit(ctx context.Context) (kv.Versionstamp, error) {
 			failed.Keys = append(failed.Keys, a.keys[i])
 		}
 	}
-	return versionstamp, err
+	return versionstamp, a.named(err)
 }
+
+// named is err with the key of the only mutation in place of its number, which says nothing to whoever sets one key.
+func (a *Atomic) named(err error) error {
+	if err == nil || len(a.req.Mutations) != 1 || !errors.Is(err, kv.ErrInvalid) {
+		return err
+	}
+	sentence, ok := strings.CutPrefix(err.Error(), "mutation 0: ")
+	if !ok {
+		return err
+	}
+	if key := a.req.Mutations[0].Key; key != "" && len(key) <= kv.MaxWriteKeySize { // or the sentence is about the key
+		sentence = key.String() + ": " + sentence
+	}
+	return &renamed{err, sentence}
+}
+
+// renamed is an error with another sentence.
+type renamed struct {
+	error
+	sentence string
+}
+
+func (e *renamed) Error() string { return e.sentence }
+func (e *renamed) Unwrap() error { return e.error }

@@ -123,6 +123,8 @@ func TestAtomicErrors(t *testing.T) {
 	}{
 		{db.Atomic().Set(good, text("x")).Delete(bad).Set(kv.Key{3i}, text("y")),
 			"mutation 1: key part 1 is of type nil; use string, []byte, bool, *big.Int, a float or an integer"},
+		{db.Atomic().Set(bad, text("x")), "key part 1 is of type nil; use string, []byte, bool, *big.Int, a float or an integer"},
+		{db.Atomic().Set(good, text("x"), client.ExpireAt(time.Time{})), `["a"]: ExpireAt got the zero time; leave it out for an entry that does not expire`},
 		{db.Atomic().Check(client.Absent(bad)), "check 0: key part 1 is of type nil; use string, []byte, bool, *big.Int, a float or an integer"},
 		{db.Atomic().Enqueue(client.U64(1), client.EnqueueOptions{}), "enqueue 0: the payload is LE64; it must be V8 or bytes"},
 		{db.Atomic().Enqueue(number(t, 1), client.EnqueueOptions{Backoff: []time.Duration{-1}}), "enqueue 0: the backoff -1ns is not from 0 to 1h0m0s"},
@@ -138,7 +140,7 @@ func TestAtomicErrors(t *testing.T) {
 	}
 	set(t, db, good, "x")
 	_, err := db.Atomic().Sum(good, 1).Commit(t.Context())
-	if want := "mutation 0: Failed to perform 'sum' mutation on a non-U64 value in the database"; !errors.Is(err, kv.ErrInvalid) || err.Error() != want {
+	if want := `["a"]: Failed to perform 'sum' mutation on a non-U64 value in the database`; !errors.Is(err, kv.ErrInvalid) || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
 }

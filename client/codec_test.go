@@ -187,7 +187,7 @@ func TestAtomicValues(t *testing.T) {
 	bad := map[string]any{"orders": []any{func() {}}}
 	for what, a := range map[string]*client.Atomic{
 		"mutation 1": db.Atomic().Delete(first.Key).Set(first.Key, bad),
-		"mutation 0": db.Atomic().SumValue(first.Key, bad, client.SumBounds{}),
+		`["alice"]`:  db.Atomic().SumValue(first.Key, bad, client.SumBounds{}),
 		"enqueue 0":  db.Atomic().Delete(first.Key).Enqueue(bad, client.EnqueueOptions{}),
 	} {
 		_, err := a.Commit(t.Context())

@@ -25,6 +25,7 @@ type SetOption func(*setOptions)
 type setOptions struct {
 	now      time.Time
 	expireAt kv.Millis
+	err      error // of an option
 }
 
 // ExpireIn lets the entry expire after d, at least 1 ms, by this machine's clock at the time of the call. A set without it
@@ -33,7 +34,15 @@ func ExpireIn(d time.Duration) SetOption {
 	return func(o *setOptions) { o.expireAt = kv.MillisOf(o.now.Add(max(d, time.Millisecond))) }
 }
 
-// ExpireAt lets the entry expire at t, in whole milliseconds.
+// ExpireAt lets the entry expire at t, in whole milliseconds. The zero time is a mistake: leave the option out to keep the entry for ever.
 func ExpireAt(t time.Time) SetOption {
-	return func(o *setOptions) { o.expireAt = max(1, kv.MillisOf(t)) }
+	return func(o *setOptions) {
+		if t.IsZero() {
+			o.err = errNoTime
+			return
+		}
+		o.expireAt = max(1, kv.MillisOf(t))
+	}
 }
+
+var errNoTime = kv.Invalidf("ExpireAt got the zero time; leave it out for an entry that does not expire")

@@ -228,7 +228,7 @@ func (e *Engine) unavailable(err error, name string) error {
 	return kv.Errorf(kv.ErrUnavailable, "the database %q cannot be opened now; try again", name)
 }
 
-var errStopping = kv.Errorf(kv.ErrUnavailable, "the server is stopping; try again")
+var errStopping = kv.Errorf(kv.ErrUnavailable, "the database is being closed; try again")
 
 // place returns the database, which it makes room for if nobody else has, or nil if the engine is closed.
 func (e *Engine) place(name string) *Database {

@@ -49,7 +49,7 @@ type answer struct {
 
 var (
 	errClosed         = kv.Errorf(kv.ErrUnavailable, "the database is closing or has no leader; nothing was changed, try again")
-	errDamaged        = kv.Errorf(kv.ErrWritesDisabled, "the log of this database is damaged and takes no writes; the server's log says where")
+	errDamaged        = kv.Errorf(kv.ErrWritesDisabled, "the log of this database is damaged and takes no writes; what its program logs says where")
 	errBusy           = kv.Errorf(kv.ErrUnavailable, "too many atomic writes wait already; nothing was changed, try again")
 	errNotDecided     = kv.Errorf(kv.ErrUnavailable, "the atomic write was not decided in time; nothing was changed, try again")
 	errUnknownOutcome = kv.Errorf(kv.ErrUnknownOutcome, "it is not known whether the atomic write was committed; read its keys before trying again")
