@@ -44,7 +44,7 @@ func (p *past) moments(oldest kv.Versionstamp, time kv.Millis) (list []kv.Moment
 			list = append(list, kv.Moment{Versionstamp: s.at})
 		}
 	}
-	for t := max(time, 990); t < p.now+200; t += 7 {
+	for t := max(time, 990); t < p.now+200; t += 19 {
 		list = append(list, kv.Moment{Time: t})
 	}
 	for range 20 {
@@ -179,7 +179,7 @@ func (p *past) versions(key kv.EncodedKey, oldest kv.Versionstamp, time kv.Milli
 func TestDifferences(t *testing.T) {
 	pasts(t, func(t *testing.T, p *past, oldest kv.Versionstamp, time kv.Millis) {
 		moments := p.moments(oldest, time)
-		for i := range 300 {
+		for i := range 120 {
 			from, to := moments[p.random.IntN(len(moments))], moments[p.random.IntN(len(moments))]
 			before, _ := p.at(from, p.now)
 			after, _ := p.at(to, p.now)
