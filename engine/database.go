@@ -125,7 +125,7 @@ func (d *Database) findBeginning(first, from kv.Position) (err error) {
 		return fmt.Errorf("%w: the log of %q begins at %d, and the newest checkpoint is at %d; %s", events.ErrGap, d.name, first, from, fromCopy)
 	}
 	if first > 1 {
-		d.begins, err = d.engine.dir.begins(d.log.ID())
+		d.begins, err = d.engine.dir.begins(d.log)
 	}
 	return err
 }

@@ -27,10 +27,9 @@ import (
 
 // Stopped is a data directory that no engine uses, with its logs open for backup and restore. No records are added to them.
 type Stopped struct {
-	dir  *directory
+	maker
 	nats *natsserver.Server
 	conn *nats.Conn
-	js   jetstream.JetStream
 }
 
 // OpenStopped locks a data directory; if create is set it is made if it is absent. It must be closed.
@@ -42,7 +41,7 @@ func OpenStopped(path string, create bool, logger *slog.Logger) (*Stopped, error
 	if err != nil {
 		return nil, err
 	}
-	s := &Stopped{dir: dir}
+	s := &Stopped{maker: maker{dir: dir}}
 	if err := s.start(logger); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -126,9 +125,15 @@ func (d *Database) State(ctx context.Context) (*projection.Projection, error) {
 	return replayed(ctx, p, d.log)
 }
 
+// maker makes databases in a data directory. It implements backup.Maker.
+//
 // A restored database is made in three steps, and a crash between any two leaves what the next start, or the next try,
 // can go on with: its checkpoint is stored in the directory restored/UUID; its log is made, and from here on the database
 // exists; the directory becomes checkpoints/UUID. Whoever opens the log takes the last step first.
+type maker struct {
+	dir *directory
+	js  jetstream.JetStream
+}
 
 // originFile says in the directory of a restored database where its state came from.
 const originFile = "origin"
@@ -152,8 +157,8 @@ func readOrigin(dir string) (from origin, err error) {
 }
 
 // Absent implements backup.Maker. A database that Make began to make counts as absent.
-func (s *Stopped) Absent(ctx context.Context, name string) error {
-	log, err := s.Log(ctx, name)
+func (s *maker) Absent(ctx context.Context, name string) error {
+	log, err := natslog.Open(ctx, s.js, name)
 	if errors.Is(err, kv.ErrNoDatabase) {
 		return nil
 	}
@@ -167,8 +172,8 @@ func (s *Stopped) Absent(ctx context.Context, name string) error {
 }
 
 // Make implements backup.Maker.
-func (s *Stopped) Make(ctx context.Context, n backup.New) error {
-	log, err := s.Log(ctx, n.Name)
+func (s *maker) Make(ctx context.Context, n backup.New) error {
+	log, err := natslog.Open(ctx, s.js, n.Name)
 	if err == nil {
 		return s.finish(log, n)
 	}
@@ -179,14 +184,14 @@ func (s *Stopped) Make(ctx context.Context, n backup.New) error {
 	if err := s.stage(ctx, id, n); err != nil {
 		return err
 	}
-	if _, err := natslog.Create(ctx, s.js, n.Name, natslog.Config{ID: id, First: n.First}); err != nil {
+	if _, err := natslog.Create(ctx, s.js, n.Name, natslog.Config{ID: id, After: n.After}); err != nil {
 		return err
 	}
 	return s.dir.adopt(id)
 }
 
 // finish goes on with a database that an earlier Make has left, if it is the same one.
-func (s *Stopped) finish(log *natslog.Log, n backup.New) error {
+func (s *maker) finish(log *natslog.Log, n backup.New) error {
 	from, err := readOrigin(s.dir.restored(log.ID()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %q in %s", backup.ErrDatabaseExists, n.Name, s.dir.path)
@@ -204,8 +209,11 @@ func (s *Stopped) finish(log *natslog.Log, n backup.New) error {
 }
 
 // begins returns the place after which the log of a restored database begins; zero if it is not known that the database is one.
-func (d *directory) begins(id string) (events.Chain, error) {
-	from, err := readOrigin(d.checkpoints(id))
+func (d *directory) begins(log *natslog.Log) (events.Chain, error) {
+	if after := log.After(); after != (events.Chain{}) {
+		return after, nil
+	}
+	from, err := readOrigin(d.checkpoints(log.ID()))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return events.Chain{}, err
 	}
@@ -213,7 +221,7 @@ func (d *directory) begins(id string) (events.Chain, error) {
 }
 
 // stage stores the checkpoint of a database that does not exist yet, in place of those that earlier tries have left.
-func (s *Stopped) stage(ctx context.Context, id string, n backup.New) error {
+func (s *maker) stage(ctx context.Context, id string, n backup.New) error {
 	if err := s.clearStaged(ctx); err != nil {
 		return err
 	}
@@ -228,10 +236,13 @@ func (s *Stopped) stage(ctx context.Context, id string, n backup.New) error {
 	if err != nil {
 		return err
 	}
-	if chain.Applied != n.First-1 {
-		return fmt.Errorf("the state is at %d, and the log begins at %d", chain.Applied, n.First)
+	if chain != n.After {
+		return fmt.Errorf("the state is at %d, and the log begins after %d", chain.Applied, n.After.Applied)
 	}
 	if err := readBack(s.dir.restored(id), written.Sum(nil)); err != nil {
+		return err
+	}
+	if err := writeBacklog(ctx, s.dir.restored(id), n); err != nil {
 		return err
 	}
 	data, err := json.Marshal(origin{Name: n.Name, Source: n.Source, After: backup.PlaceOf(chain)})
@@ -266,7 +277,7 @@ func readBack(dir string, written []byte) error {
 }
 
 // clearStaged deletes what tries have left that did not come to make the log.
-func (s *Stopped) clearStaged(ctx context.Context) error {
+func (s *maker) clearStaged(ctx context.Context) error {
 	dirs, err := os.ReadDir(s.dir.restored(""))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -280,7 +291,7 @@ func (s *Stopped) clearStaged(ctx context.Context) error {
 	}
 	made := map[string]bool{}
 	for _, name := range names {
-		log, err := s.Log(ctx, name)
+		log, err := natslog.Open(ctx, s.js, name)
 		if err != nil {
 			return err
 		}

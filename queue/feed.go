@@ -11,7 +11,6 @@ import (
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/oklog/ulid/v2"
 )
 
 // Source is the log that a feeder copies messages from.
@@ -62,6 +61,9 @@ func pause(ctx context.Context, d time.Duration) {
 // feed copies until something fails.
 func (q *Queue) feed(ctx context.Context, log Source, replicas int, memory bool) error {
 	f, err := q.begin(ctx, log, replicas, memory)
+	if err == nil {
+		err = f.copyBacklog(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -133,6 +135,9 @@ func (q *Queue) begin(ctx context.Context, log Source, replicas int, memory bool
 	f := &feeder{q: q, cursor: cursor{chain: q.c.Begins}, saved: q.c.Begins.Applied, made: q.c.Now() - millis(time.Since(stream.CachedInfo().Created))}
 	m, err := stream.GetLastMsgForSubject(ctx, cursorSubject(q.c.Database))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		if q.c.Backlog != nil {
+			f.cursor, f.saved = cursor{}, 0
+		}
 		return f, nil
 	}
 	if err != nil {
@@ -143,6 +148,28 @@ func (q *Queue) begin(ctx context.Context, log Source, replicas int, memory bool
 	}
 	f.at, f.saved = m.Sequence, f.cursor.chain.Applied
 	return f, log.Verify(ctx, f.cursor.chain)
+}
+
+// copyBacklog copies the messages that the queue begins with, unless that has been done. Until then its cursor stands before
+// the first record of all, with as many done as were copied.
+func (f *feeder) copyBacklog(ctx context.Context) error {
+	c := f.q.c
+	if c.Backlog == nil || f.cursor.chain != (events.Chain{}) || c.Begins == (events.Chain{}) {
+		return nil
+	}
+	n := uint32(0)
+	err := c.Backlog(ctx, func(m kv.QueuedMessage) error {
+		if n++; n <= f.cursor.done {
+			return nil
+		}
+		f.cursor.done = n
+		return f.add(ctx, m)
+	})
+	if err != nil {
+		return fmt.Errorf("copy the messages that the queue begins with: %w", err)
+	}
+	f.cursor = cursor{chain: c.Begins}
+	return f.flush(ctx)
 }
 
 // run copies records until there are no more, as many in a step as are there.
@@ -189,28 +216,17 @@ func (f *feeder) take(ctx context.Context, s events.Sealed) error {
 }
 
 func (f *feeder) copy(ctx context.Context, r *events.Record) error {
-	now, n := f.q.c.Now(), uint32(0)
+	n := uint32(0)
 	for i := range r.Commits {
-		c := &r.Commits[i]
-		for j := range c.Enqueues {
+		for _, m := range r.Commits[i].Messages(r.Time) {
 			if n++; n <= f.cursor.done {
 				continue
 			}
 			f.cursor.done = n
-			m := stored{Enqueue: c.Enqueues[j], id: messageID(c.ID, j), enqueued: r.Time}
-			switch age := f.made - m.due(); {
-			case age > millis(deadKept):
-				continue // it would be dead for too long
-			case age > millis(oldHistory):
-				f.batch = append(f.batch, m.dead(f.q.c.Database))
-			default:
-				f.batch = append(f.batch, m.message(f.q.c.Database, now))
-			}
-			f.size += len(m.Payload)
-			if len(f.batch) < maxBatch && f.size < maxBatchBytes {
+			if !m.Doubt(f.made) {
 				continue
 			}
-			if err := f.flush(ctx); err != nil {
+			if err := f.add(ctx, m); err != nil {
 				return err
 			}
 		}
@@ -218,11 +234,21 @@ func (f *feeder) copy(ctx context.Context, r *events.Record) error {
 	return nil
 }
 
-func millis(d time.Duration) kv.Millis { return kv.Millis(d.Milliseconds()) }
-
-func messageID(commit ulid.ULID, index int) string {
-	return commit.String() + "." + strconv.Itoa(index)
+// add adds a message to the batch, and flushes it if it is full then.
+func (f *feeder) add(ctx context.Context, m kv.QueuedMessage) error {
+	s := stored{m}
+	if m.Dead {
+		f.batch = append(f.batch, s.dead(f.q.c.Database))
+	} else {
+		f.batch = append(f.batch, s.message(f.q.c.Database, f.q.c.Now()))
+	}
+	if f.size += len(m.Payload); len(f.batch) < maxBatch && f.size < maxBatchBytes {
+		return nil
+	}
+	return f.flush(ctx)
 }
+
+func millis(d time.Duration) kv.Millis { return kv.Millis(d.Milliseconds()) }
 
 var errFenced = errors.New("the queue's cursor has been moved by another feeder")
 

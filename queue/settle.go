@@ -133,7 +133,7 @@ func (q *Queue) bury(ctx context.Context, r receipt, m stored) error {
 		}
 	}
 	// Two burials of the same message are one: after a crash, or by two processes.
-	id := jetstream.WithMsgID("dead " + m.id + " " + strconv.FormatUint(r.stream, 10))
+	id := jetstream.WithMsgID("dead " + m.ID + " " + strconv.FormatUint(r.stream, 10))
 	_, err := q.c.JS.PublishMsg(ctx, m.dead(q.c.Database), id)
 	if err != nil {
 		return fmt.Errorf("keep a message among the dead: %w", err)

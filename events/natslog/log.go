@@ -18,6 +18,7 @@ type Log struct {
 	js       jetstream.JetStream
 	database string
 	id       string
+	after    events.Chain
 	stream   jetstream.Stream
 }
 

@@ -1,6 +1,7 @@
 package natslog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -20,14 +22,15 @@ type Config struct {
 	Memory   bool // keep the stream in memory: lost with the server
 
 	// Of a database that begins with a state that it got elsewhere:
-	ID    string      // its UUID; default a new one
-	First kv.Position // the first position of the log; default 1
+	ID    string       // its UUID; default a new one
+	After events.Chain // the place of that state, after which the log begins
 }
 
 // What a stream says of its database in its metadata.
 const (
 	metadataDatabase = "millpond.database"
 	metadataID       = "millpond.id"
+	metadataAfter    = "millpond.after" // the place after which the log begins, in JSON; absent: it begins at 1
 )
 
 func streamName(database string) string     { return "millpond_" + database }
@@ -92,9 +95,9 @@ func streamConfig(database string, c Config) jetstream.StreamConfig {
 	if c.Memory {
 		storage = jetstream.MemoryStorage
 	}
-	id := c.ID
-	if id == "" {
-		id = uuid.NewString()
+	metadata, first := map[string]string{metadataDatabase: database, metadataID: cmp.Or(c.ID, uuid.NewString())}, uint64(0)
+	if c.After != (events.Chain{}) {
+		metadata[metadataAfter], first = afterText(c.After), uint64(c.After.Applied+1)
 	}
 	return jetstream.StreamConfig{
 		Name:        streamName(database),
@@ -105,8 +108,8 @@ func streamConfig(database string, c Config) jetstream.StreamConfig {
 		Discard:     jetstream.DiscardNew,
 		DenyDelete:  true,
 		AllowDirect: true,
-		Metadata:    map[string]string{metadataDatabase: database, metadataID: id},
-		FirstSeq:    uint64(c.First),
+		Metadata:    metadata,
+		FirstSeq:    first,
 	}
 }
 
@@ -123,7 +126,11 @@ func Open(ctx context.Context, js jetstream.JetStream, database string) (*Log, e
 	if id == "" {
 		return nil, fmt.Errorf("the stream %s was not made by Millpond: it has no %s in its metadata", streamName(database), metadataID)
 	}
-	return &Log{js: js, database: database, id: id, stream: stream}, nil
+	after, err := parseAfter(stream.CachedInfo().Config.Metadata[metadataAfter])
+	if err != nil {
+		return nil, fmt.Errorf("open the log of %q: %w", database, err)
+	}
+	return &Log{js: js, database: database, id: id, after: after, stream: stream}, nil
 }
 
 // List returns the names of all databases that have a log, sorted.
