@@ -46,22 +46,23 @@ var arrows = map[string][]string{
 	"client/embedded":   append([]string{"engine", "service", "client", "internal/natsserver"}, servers...),
 	"cmd":               append([]string{"engine", "service", "client/...", "kv/v8/literal", "internal/..."}, servers...),
 
-	"internal/batch":      {},
-	"internal/codec":      {"kv"},
-	"internal/config":     {},
-	"internal/fault":      {},                                           // named points and guards; nothing without the tag faults
-	"internal/importer":   {"client", "internal/ndjson", "kv", "kv/v8"}, // it writes as any client does
-	"internal/ndjson":     {"kv", "kv/v8", "kv/v8/literal"},
-	"internal/measure":    {"projection", "kv"}, // metrics that engine and service share
-	"internal/natsserver": {},
-	"internal/near":       {},
-	"internal/syncfile":   {},
-	"internal/fakeserver": {"kvconnect", "kv", "kv/kvtest"}, // for tests of clients
-	"test":                {},
-	"test/bench":          append([]string{"engine", "client/...", "internal/..."}, servers...),
-	"test/check":          {"projection", "events", "kv", "kv/kvtest"},
-	"test/sim":            {"test/check", "writer", "projection", "events", "kv", "kv/kvtest"},
-	module:                {}, // this directory
+	"internal/batch":       {},
+	"internal/checkpoints": {"events", "kv", "internal/fault"}, // of logs, kept in NATS beside them
+	"internal/codec":       {"kv"},
+	"internal/config":      {},
+	"internal/fault":       {},                                           // named points and guards; nothing without the tag faults
+	"internal/importer":    {"client", "internal/ndjson", "kv", "kv/v8"}, // it writes as any client does
+	"internal/ndjson":      {"kv", "kv/v8", "kv/v8/literal"},
+	"internal/measure":     {"projection", "kv"}, // metrics that engine and service share
+	"internal/natsserver":  {},
+	"internal/near":        {},
+	"internal/syncfile":    {},
+	"internal/fakeserver":  {"kvconnect", "kv", "kv/kvtest"}, // for tests of clients
+	"test":                 {},
+	"test/bench":           append([]string{"engine", "client/...", "internal/..."}, servers...),
+	"test/check":           {"projection", "events", "kv", "kv/kvtest"},
+	"test/sim":             {"test/check", "writer", "projection", "events", "kv", "kv/kvtest"},
+	module:                 {}, // this directory
 }
 
 // servers are the packages that a server is made of.
