@@ -13,8 +13,11 @@ type history interface {
 	// since returns the log time before which the history is not known; 0 if all of it is.
 	since() kv.Millis
 
-	// scan calls each with the records that count, in order, those of about the last log time before that excepted, until it
-	// returns an error. It may go on beyond any place.
+	// earlier calls each with the messages of the queue before the records, as far as they are known.
+	earlier(ctx context.Context, each func(kv.QueuedMessage) error) error
+
+	// scan calls each with the records that count, in order, until it
+	// returns an error. Those of before that log time may be left out.
 	scan(ctx context.Context, from kv.Millis, each func(s events.Sealed) error) error
 }
 
@@ -30,6 +33,17 @@ var errThrough = errors.New("all records were seen")
 
 // each calls f with the messages, in the order of the log.
 func (b *backlog) each(ctx context.Context, f func(kv.QueuedMessage) error) error {
+	doubted := func(m kv.QueuedMessage) error {
+		if dead := m.Dead; !m.Doubt(b.at.Time) {
+			return nil
+		} else if dead {
+			m.Dead = true
+		}
+		return f(m)
+	}
+	if err := b.earlier(ctx, doubted); err != nil {
+		return err
+	}
 	err := b.scan(ctx, b.at.Time-kv.MaxQueueDelay-kv.OldMessage, func(s events.Sealed) error {
 		if s.Position > b.at.Applied {
 			return errThrough
@@ -40,10 +54,7 @@ func (b *backlog) each(ctx context.Context, f func(kv.QueuedMessage) error) erro
 		}
 		for i := range commits {
 			for _, m := range commits[i].Messages(s.Record.Time) {
-				if !m.Doubt(b.at.Time) {
-					continue
-				}
-				if err := f(m); err != nil {
+				if err := doubted(m); err != nil {
 					return err
 				}
 			}
@@ -84,6 +95,8 @@ func (h *archived) since() kv.Millis {
 	return 0
 }
 
+func (h *archived) earlier(context.Context, func(kv.QueuedMessage) error) error { return nil }
+
 func (h *archived) scan(ctx context.Context, from kv.Millis, each func(s events.Sealed) error) error {
 	line := h.plan.Line
 	at := line.Start()
@@ -107,12 +120,25 @@ func (h *archived) scan(ctx context.Context, from kv.Millis, each func(s events.
 
 // logged is the history that a log has after a place.
 type logged struct {
-	source Source
-	after  events.Chain
-	last   kv.Position // of the log
+	source   Source
+	after    events.Chain
+	last     kv.Position                                                        // of the log
+	messages func(ctx context.Context, each func(kv.QueuedMessage) error) error // see Base
 }
 
-func (h *logged) since() kv.Millis { return h.after.Time }
+func (h *logged) since() kv.Millis {
+	if h.messages != nil {
+		return 0
+	}
+	return h.after.Time
+}
+
+func (h *logged) earlier(ctx context.Context, each func(kv.QueuedMessage) error) error {
+	if h.messages == nil {
+		return nil
+	}
+	return h.messages(ctx, each)
+}
 
 func (h *logged) scan(ctx context.Context, _ kv.Millis, each func(s events.Sealed) error) error {
 	return h.read(ctx, func(s events.Sealed, after events.Chain) error {

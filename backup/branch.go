@@ -12,6 +12,9 @@ import (
 type Base struct {
 	State  State        // not behind the target; Branch moves it on
 	Oldest events.Chain // from which the log goes on; at or before the state
+
+	// Messages calls each with the messages of the queue at Oldest; nil: they are not known.
+	Messages func(ctx context.Context, each func(kv.QueuedMessage) error) error
 }
 
 // Needs reports whether a state at a place, or one that comes after it, may be that of the target.
@@ -32,7 +35,7 @@ func Branch(ctx context.Context, source Source, base Base, t Target, name string
 		return nil, err
 	}
 	r := replay{target: t, state: base.State, chain: base.State.Chain()}
-	after := logged{source, r.chain, last}
+	after := logged{source: source, after: r.chain, last: last}
 	err = after.read(ctx, func(s events.Sealed, _ events.Chain) error {
 		if err := r.next(s); err != nil {
 			return err
@@ -48,5 +51,5 @@ func Branch(ctx context.Context, source Source, base Base, t Target, name string
 	if err := r.finish(); err != nil {
 		return nil, err
 	}
-	return makeFrom(ctx, r.state, last, &logged{source, base.Oldest, last}, t, name, to, now)
+	return makeFrom(ctx, r.state, last, &logged{source, base.Oldest, last, base.Messages}, t, name, to, now)
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/millpondkv/millpond/backup"
+	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/internal/syncfile"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/queue"
@@ -46,4 +47,14 @@ func (d *directory) backlog(id string) func(context.Context, func(kv.QueuedMessa
 		defer file.Close()
 		return queue.ReadBacklog(file, each)
 	}
+}
+
+// Backlog returns what calls each with the messages that the queue of a database has begun with.
+func (s *Stopped) Backlog(log *natslog.Log) func(context.Context, func(kv.QueuedMessage) error) error {
+	return s.dir.backlog(log.ID())
+}
+
+// Backlog is that of Stopped.
+func (d *Database) Backlog() func(context.Context, func(kv.QueuedMessage) error) error {
+	return d.engine.dir.backlog(d.ID())
 }

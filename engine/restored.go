@@ -83,6 +83,16 @@ func (s *Stopped) Log(ctx context.Context, name string) (*natslog.Log, error) {
 
 // State returns the state of a database at the end of its log. The caller closes it.
 func (s *Stopped) State(ctx context.Context, log *natslog.Log) (*projection.Projection, error) {
+	p, err := s.Checkpoint(log)
+	if err != nil {
+		return nil, err
+	}
+	return replayed(ctx, p, log)
+}
+
+// Checkpoint returns the state of a database's newest checkpoint; without one it is that before the first record. The caller closes
+// it.
+func (s *Stopped) Checkpoint(log *natslog.Log) (*projection.Projection, error) {
 	if err := s.dir.adopt(log.ID()); err != nil {
 		return nil, err
 	}
@@ -91,10 +101,7 @@ func (s *Stopped) State(ctx context.Context, log *natslog.Log) (*projection.Proj
 		return nil, err
 	}
 	p, _, err := store.Load(projection.Options{})
-	if err != nil {
-		return nil, err
-	}
-	return replayed(ctx, p, log)
+	return p, err
 }
 
 // replayed applies what a log has after the state of a checkpoint.
@@ -118,11 +125,16 @@ func (d *Database) Log() *natslog.Log { return d.log }
 // State returns a copy of the state at the end of the log, made from the newest checkpoint and the rest of the log: the database goes
 // on undisturbed. The caller closes it.
 func (d *Database) State(ctx context.Context) (*projection.Projection, error) {
-	p, err := d.keeper.Load(projection.Options{})
+	p, err := d.Checkpoint()
 	if err != nil {
 		return nil, err
 	}
 	return replayed(ctx, p, d.log)
+}
+
+// Checkpoint is that of Stopped.
+func (d *Database) Checkpoint() (*projection.Projection, error) {
+	return d.keeper.Load(projection.Options{})
 }
 
 // maker makes databases in a data directory. It implements backup.Maker.

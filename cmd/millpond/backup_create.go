@@ -25,7 +25,7 @@ that needs as much memory as a reader.`,
   millpond backup create /backups --data /var/lib/millpond`,
 		Args: cobra.ExactArgs(1),
 	}
-	c := bindArchive(cmd, &s, &s.archiveSettings)
+	c := bindArchive(cmd, &s, &s.archiveSettings).orCluster()
 	c.logging = s.logging
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.do(args[0], func(ctx context.Context, a *backup.Archive) error {

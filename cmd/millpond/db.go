@@ -39,7 +39,7 @@ with --data reads the data directory of a millpond serve that is stopped.`,
 	source, out := bindLogs(cmd), bindOutput(cmd, "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return source.do(cmd, func(ctx context.Context, js jetstream.JetStream) error {
-			views, err := databases(ctx, js)
+			views, err := listDatabases(ctx, js)
 			if err != nil {
 				return err
 			}
@@ -107,7 +107,7 @@ type databaseView struct {
 	Last  kv.Position `json:"last"`
 }
 
-func databases(ctx context.Context, js jetstream.JetStream) (views []databaseView, err error) {
+func listDatabases(ctx context.Context, js jetstream.JetStream) (views []databaseView, err error) {
 	names, err := natslog.List(ctx, js)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/millpondkv/millpond/backup"
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/kv"
@@ -21,6 +22,7 @@ type Cluster struct {
 
 	mu   sync.Mutex // guards what follows
 	conn *nats.Conn
+	js   jetstream.JetStream
 	log  *natslog.Log
 }
 
@@ -47,7 +49,11 @@ func (c *Cluster) open(ctx context.Context) (*natslog.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := openLog(ctx, conn, c.database)
+	js, err := jetstream.New(conn)
+	var log *natslog.Log
+	if err == nil {
+		log, err = natslog.Open(ctx, js, c.database)
+	}
 	if err == nil && c.id != "" && log.ID() != c.id {
 		err = fmt.Errorf("the database %q was made anew: its id is %s now and was %s; start again", c.database, log.ID(), c.id)
 	}
@@ -55,16 +61,15 @@ func (c *Cluster) open(ctx context.Context) (*natslog.Log, error) {
 		conn.Close()
 		return nil, err
 	}
-	c.conn, c.log = conn, log
+	c.conn, c.js, c.log = conn, js, log
 	return log, nil
 }
 
-func openLog(ctx context.Context, conn *nats.Conn, database string) (*natslog.Log, error) {
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return nil, fmt.Errorf("use JetStream: %w", err)
-	}
-	return natslog.Open(ctx, js, database)
+// jetStream returns that of the connection with which the log was opened.
+func (c *Cluster) jetStream() jetstream.JetStream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.js
 }
 
 // ID implements backup.Source.
@@ -94,7 +99,19 @@ func (c *Cluster) WriteCheckpoint(ctx context.Context, w io.Writer) (events.Chai
 	if err != nil {
 		return events.Chain{}, err
 	}
-	return logSource{log}.WriteCheckpoint(ctx, w)
+	_, end, err := log.Bounds(ctx)
+	if err != nil {
+		return events.Chain{}, err
+	}
+	p, _, err := c.base(ctx, log, backup.Target{})
+	if err != nil {
+		return events.Chain{}, err
+	}
+	defer p.Close()
+	if err := p.CatchUp(ctx, log, end); err != nil {
+		return events.Chain{}, fmt.Errorf("replay the log of %q: %w", log.Database(), err)
+	}
+	return p.WriteCheckpoint(ctx, w, log.ID())
 }
 
 // Close ends the connection.

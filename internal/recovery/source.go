@@ -2,60 +2,83 @@ package recovery
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/millpondkv/millpond/backup"
 	"github.com/millpondkv/millpond/engine"
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
 )
 
-// logSource is a database of which there is only the log: its state is folded from that.
-type logSource struct{ *natslog.Log }
+// Source is a database that can be backed up, and branched.
+type Source interface {
+	backup.Source
 
-// WriteCheckpoint implements backup.Source.
-func (s logSource) WriteCheckpoint(ctx context.Context, w io.Writer) (events.Chain, error) {
-	first, end, err := s.Bounds(ctx)
-	if err != nil {
-		return events.Chain{}, err
-	}
-	if first > 1 {
-		return events.Chain{}, fmt.Errorf("%w: the log of %q begins at %d; its state cannot be had from it alone", events.ErrGap, s.Database(), first)
-	}
-	p := projection.New(projection.Options{})
-	defer p.Close()
-	if err := p.CatchUp(ctx, s.Log, end); err != nil {
-		return events.Chain{}, fmt.Errorf("replay the log of %q: %w", s.Database(), err)
-	}
-	return p.WriteCheckpoint(ctx, w, s.ID())
+	// Base returns where the states of the database begin that can be had from its log. The caller closes the state.
+	Base(ctx context.Context, t backup.Target) (backup.Base, error)
 }
 
-// foldedSource is a database whose state fold returns.
-type foldedSource struct {
+// folded is a database of a data directory.
+type folded struct {
 	*natslog.Log
-	fold func(ctx context.Context) (*projection.Projection, error)
+	checkpoint func() (*projection.Projection, error)                    // the newest
+	state      func(ctx context.Context) (*projection.Projection, error) // at the end of the log
+
+	backlog func(ctx context.Context, each func(kv.QueuedMessage) error) error // of the queue where the log begins
 }
 
 // Stopped returns a database of a data directory as a source.
-func Stopped(ctx context.Context, dir *engine.Stopped, database string) (backup.Source, error) {
+func Stopped(ctx context.Context, dir *engine.Stopped, database string) (Source, error) {
 	log, err := dir.Log(ctx, database)
 	if err != nil {
 		return nil, err
 	}
-	return foldedSource{log, func(ctx context.Context) (*projection.Projection, error) { return dir.State(ctx, log) }}, nil
+	return folded{log,
+		func() (*projection.Projection, error) { return dir.Checkpoint(log) },
+		func(ctx context.Context) (*projection.Projection, error) { return dir.State(ctx, log) },
+		dir.Backlog(log),
+	}, nil
 }
 
 // Open returns a database of an engine that runs as a source.
-func Open(db *engine.Database) backup.Source { return foldedSource{db.Log(), db.State} }
+func Open(db *engine.Database) Source { return folded{db.Log(), db.Checkpoint, db.State, db.Backlog()} }
 
 // WriteCheckpoint implements backup.Source.
-func (s foldedSource) WriteCheckpoint(ctx context.Context, w io.Writer) (events.Chain, error) {
-	p, err := s.fold(ctx)
+func (s folded) WriteCheckpoint(ctx context.Context, w io.Writer) (events.Chain, error) {
+	p, err := s.state(ctx)
 	if err != nil {
 		return events.Chain{}, err
 	}
 	defer p.Close()
 	return p.WriteCheckpoint(ctx, w, s.ID())
+}
+
+// Base implements Source.
+func (s folded) Base(ctx context.Context, t backup.Target) (b backup.Base, err error) {
+	first, _, err := s.Bounds(ctx)
+	if err != nil {
+		return b, err
+	}
+	p, err := s.checkpoint()
+	if err != nil {
+		return b, err
+	}
+	at := p.Chain()
+	if at.Applied+1 < first || !t.Needs(at.Applied, at.Time) {
+		if err := p.Close(); err != nil {
+			return b, err
+		}
+		if p, err = empty(s.Log, first, t); err != nil {
+			return b, err
+		}
+	}
+	b = backup.Base{State: state{p}}
+	if b.Oldest = s.After(); b.Oldest.Applied+1 == first {
+		b.Messages = s.backlog
+	} else { // trimmed
+		b.Oldest = p.Chain()
+	}
+	return b, nil
 }
