@@ -33,14 +33,14 @@ var arrows = map[string][]string{
 	"backup":             {"events", "kv", "kv/v8", "internal/syncfile"},
 
 	// Above the line of what a server is made of: what puts it together.
-	"engine":             append([]string{"internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
-	"service":            append([]string{"service/wire", "internal/batch", "internal/fault", "internal/measure", "internal/near"}, servers...),
+	"engine":             append([]string{"internal/checkpoints", "internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
+	"service":            append([]string{"service/wire", "internal/batch", "internal/checkpoints", "internal/fault", "internal/measure", "internal/near"}, servers...),
 	"service/wire":       {"kv", "internal/codec"}, // clients use it too
 	"internal/serve":     append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/recovery", "internal/syncfile"}, servers...),
-	"internal/databases": append([]string{"internal/checkpoints", "internal/fault"}, servers...),
 	"internal/cluster":   append([]string{"service", "internal/front", "internal/config", "internal/fault"}, servers...),
 	"internal/front":     {"kvconnect"},
-	"internal/recovery":  append([]string{"engine", "internal/checkpoints"}, servers...), // what backup needs, made of what servers are made of
+	"internal/recovery":  append([]string{"engine", "internal/checkpoints"}, servers...),         // what backup needs, made of what servers are made of
+	"internal/databases": append([]string{"internal/checkpoints", "internal/fault"}, servers...), // made with a state, and taken away with one
 
 	"client":            {"kv", "kv/v8", "kvconnect/datapath", "service/wire", "internal/batch"}, // no server code
 	"client/clienttest": {"client", "client/embedded"},                                           // for tests: it brings the engine with it
@@ -48,7 +48,7 @@ var arrows = map[string][]string{
 	"cmd":               append([]string{"engine", "service", "client/...", "kv/v8/literal", "internal/..."}, servers...),
 
 	"internal/batch":       {},
-	"internal/checkpoints": {"events", "queue", "kv", "internal/fault"}, // of logs, kept in NATS beside them; and the messages of queues at such a state
+	"internal/checkpoints": {"projection", "events/...", "queue", "kv", "internal/fault"}, // of the states that logs lead to; kept in NATS beside those, with the messages of queues
 	"internal/codec":       {"kv"},
 	"internal/config":      {},
 	"internal/fault":       {},                                           // named points and guards; nothing without the tag faults

@@ -13,6 +13,7 @@ import (
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
 	"github.com/millpondkv/millpond/queue"
@@ -101,8 +102,10 @@ func (d *Database) load(ctx context.Context) (err error) {
 		return err
 	}
 	p, from := d.keeper.Projection(), d.keeper.Restored()
-	if err := d.findBeginning(first, from); err != nil {
-		return errors.Join(err, p.Close())
+	if first > 1 {
+		if d.begins, err = d.engine.dir.begins(d.log); err != nil {
+			return errors.Join(err, p.Close())
+		}
 	}
 	if end-from > manyRecords {
 		logger.Info("replaying the log", "from", from, "to", end)
@@ -117,17 +120,6 @@ func (d *Database) load(ctx context.Context) (err error) {
 	}
 	logger.Info("opened", "position", end, "checkpoint", from, "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
-}
-
-// findBeginning looks what is before the log, which begins at first, when there is a checkpoint at from.
-func (d *Database) findBeginning(first, from kv.Position) (err error) {
-	if first > from+1 {
-		return fmt.Errorf("%w: the log of %q begins at %d, and the newest checkpoint is at %d; %s", events.ErrGap, d.name, first, from, fromCopy)
-	}
-	if first > 1 {
-		d.begins, err = d.engine.dir.begins(d.log)
-	}
-	return err
 }
 
 const (
@@ -149,7 +141,8 @@ func (d *Database) restore(ctx context.Context, logger *slog.Logger) (*projectio
 			return nil, err
 		}
 	}
-	keeper, err := projection.Restore(store, d.engine.config.CheckpointBytes, projection.Options{Foreign: d.engine.metrics.foreign.Of(d.name)}, logger)
+	options := checkpoints.Of(d.engine.js, d.log.ID(), projection.Options{Foreign: d.engine.metrics.foreign.Of(d.name)}, logger)
+	keeper, err := projection.Restore(store, d.engine.config.CheckpointBytes, options, logger)
 	if err != nil || store == nil {
 		return keeper, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/millpondkv/millpond/backup"
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/internal/natsserver"
 	"github.com/millpondkv/millpond/internal/syncfile"
 	"github.com/millpondkv/millpond/kv"
@@ -100,16 +101,13 @@ func (s *Stopped) Checkpoint(log *natslog.Log) (*projection.Projection, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, _, err := store.Load(projection.Options{})
+	p, _, err := store.Load(checkpoints.Of(s.js, log.ID(), projection.Options{}, slog.New(slog.DiscardHandler)))
 	return p, err
 }
 
 // replayed applies what a log has after the state of a checkpoint.
 func replayed(ctx context.Context, p *projection.Projection, log *natslog.Log) (*projection.Projection, error) {
-	first, end, err := log.Bounds(ctx)
-	if err == nil && first > p.Chain().Applied+1 {
-		err = fmt.Errorf("%w: the log of %q begins at %d, and there is no checkpoint before that", events.ErrGap, log.Database(), first)
-	}
+	_, end, err := log.Bounds(ctx)
 	if err == nil {
 		err = p.CatchUp(ctx, log, end)
 	}
@@ -134,7 +132,7 @@ func (d *Database) State(ctx context.Context) (*projection.Projection, error) {
 
 // Checkpoint is that of Stopped.
 func (d *Database) Checkpoint() (*projection.Projection, error) {
-	return d.keeper.Load(projection.Options{})
+	return d.keeper.Load(checkpoints.Of(d.engine.js, d.log.ID(), projection.Options{}, d.engine.config.Logger))
 }
 
 // maker makes databases in a data directory. It implements backup.Maker.

@@ -261,15 +261,15 @@ func TestRestoredLostItsCheckpoint(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(to, "checkpoints")); err != nil {
 		t.Fatal(err)
 	}
-	wantRefused(t, to, events.ErrGap)
+	wantRefused(t, to, events.ErrTrimmed)
 	s := mustStop(t, to, false)
 	defer s.Close()
 	source, err := recovery.Stopped(t.Context(), s, "d")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := source.WriteCheckpoint(t.Context(), io.Discard); !errors.Is(err, events.ErrGap) {
-		t.Errorf("a backup: %v; want ErrGap", err)
+	if _, err := source.WriteCheckpoint(t.Context(), io.Discard); !errors.Is(err, events.ErrTrimmed) {
+		t.Errorf("a backup: %v; want ErrTrimmed", err)
 	}
 }
 

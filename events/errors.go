@@ -12,6 +12,7 @@ var (
 	ErrCorrupt     = errors.New("the record is damaged")
 	ErrNewerFormat = errors.New("the record is of a newer format; run a newer Millpond")
 	ErrGap         = errors.New("records are missing")
+	ErrTrimmed     = errors.New("the log was trimmed")
 	ErrCopied      = fmt.Errorf("%w: it is a copy, as a mirror or source of a stream makes, without what tells records from other messages", ErrDiverged)
 	ErrDiverged    = errors.New("the record does not continue the history that was read before it")
 )

@@ -260,7 +260,7 @@ func (p *Projection) readRecent(d *blockReader) {
 }
 
 func (p *Projection) readEntries(d *blockReader) (n uint64, err error) {
-	err = p.entries.Update(func(tx *buntdb.Tx) error {
+	err = p.entries.Load().Update(func(tx *buntdb.Tx) error {
 		f := fold{p: p, tx: tx}
 		for ; len(d.rest) > 0 && !d.bad; n++ {
 			key, stored := string(d.bytes()), string(d.bytes())

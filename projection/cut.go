@@ -16,6 +16,7 @@ import (
 // The projection's lock guards next and aside: applying writes them, and so does page, which holds the lock for reading
 // and is called by one goroutine only.
 type cut struct {
+	of     *buntdb.DB
 	chain  events.Chain
 	recent recentCommits // its records, which never change in place, without the index
 
@@ -41,7 +42,7 @@ func (p *Projection) startCut() (c *cut, err error) {
 
 // cutHere begins a cut under the lock. Whether what has expired by now is still in the tree makes no difference to it.
 func (p *Projection) cutHere() *cut {
-	c := &cut{chain: p.chain, recent: p.recent}
+	c := &cut{of: p.entries.Load(), chain: p.chain, recent: p.recent}
 	c.recent.stamps = nil
 	p.cuts = append(p.cuts, c)
 	return c
@@ -79,14 +80,19 @@ func (p *Projection) cutAt(ctx context.Context, at kv.Position) (*cut, error) {
 		return nil, ErrPassed
 	}
 	select {
-	case c := <-a.begun:
+	case c, ok := <-a.begun:
+		if !ok {
+			return nil, ErrPassed
+		}
 		return c, nil
 	case <-ctx.Done():
 	}
 	p.update(func() { p.awaited = slices.DeleteFunc(p.awaited, func(other *awaitedCut) bool { return other == a }) })
 	select {
-	case c := <-a.begun: // just before it was taken back
-		p.endCut(c)
+	case c, ok := <-a.begun: // just before it was taken back
+		if ok {
+			p.endCut(c)
+		}
 	default:
 	}
 	return nil, ctx.Err()
@@ -115,10 +121,18 @@ func (c *cut) save(key, stored string, existed bool) {
 
 // page returns the next entries of the cut in the order of keys, after looking at up to n stored ones; none at the end.
 // Entries that had expired by the log time of the cut are left out.
-// It fails with ErrClosed only.
+// It fails with ErrClosed and ErrReplaced only.
 func (p *Projection) page(c *cut, n int) (page []storedEntry, err error) {
 	for len(page) == 0 && !c.done && err == nil {
-		err = p.view(func(tx *buntdb.Tx) { page = c.read(tx, n) })
+		replaced := false
+		err = p.view(func(tx *buntdb.Tx) {
+			if replaced = p.entries.Load() != c.of; !replaced {
+				page = c.read(tx, n)
+			}
+		})
+		if replaced {
+			err = ErrReplaced
+		}
 	}
 	return page, err
 }

@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,11 @@ const readAhead = 64
 // CatchUp applies the log's records from where the projection is through position through, and returns then. It blocks
 // while the log does not have that position, but fails with ErrStalled if nothing comes for long. Any damage or gap ends it
 // with an error of events.
+//
+// Where the log does not reach back to where the projection is, it goes on from a checkpoint (Options.Checkpoint), which may
+// be beyond through; without a good one the error is events.ErrTrimmed. The same is true of Follow.
 func (p *Projection) CatchUp(ctx context.Context, log events.Log, through kv.Position) error {
-	if p.Chain().Applied >= through {
+	if p.Applied() >= through {
 		return nil
 	}
 	return p.follow(ctx, log, through)
@@ -29,8 +33,50 @@ func (p *Projection) Follow(ctx context.Context, log events.Log) error {
 	return p.follow(ctx, log, 0)
 }
 
-// follow reads and decodes in one goroutine and applies in this one, as much at a time as is there.
 func (p *Projection) follow(ctx context.Context, log events.Log, through kv.Position) error {
+	if p.Applied() == 0 {
+		if err := p.begin(ctx, log); err != nil {
+			return err
+		}
+	}
+	for {
+		if through != 0 && p.Applied() >= through {
+			return nil
+		}
+		err := p.read(ctx, log, through)
+		if !errors.Is(err, events.ErrGap) {
+			return err
+		}
+		if trimmed, trimErr := p.reach(ctx, log); trimErr != nil || !trimmed {
+			return cmp.Or(trimErr, err)
+		}
+	}
+}
+
+// begin takes the state of a checkpoint over if that is shorter than to read the whole log, or the log is not whole any more.
+func (p *Projection) begin(ctx context.Context, log events.Log) error {
+	trimmed, err := p.reach(ctx, log)
+	if err != nil || trimmed || p.options.Checkpoint == nil {
+		return err
+	}
+	_ = p.takeOver(ctx, log, 1) // otherwise the whole log will do
+	return nil
+}
+
+// reach goes on from a checkpoint if the log does not reach back to where the projection is, and reports whether that was so.
+func (p *Projection) reach(ctx context.Context, log events.Log) (trimmed bool, err error) {
+	first, _, err := log.Bounds(ctx)
+	if err != nil || first <= p.Applied()+1 {
+		return false, err
+	}
+	if err := p.takeOver(ctx, log, first-1); err != nil {
+		return true, fmt.Errorf("%w: it begins at %d, what was read of it ends at %d, and nothing helps over that: %w", events.ErrTrimmed, first, p.Applied(), err)
+	}
+	return true, nil
+}
+
+// read reads and decodes in one goroutine and applies in this one, as much at a time as is there.
+func (p *Projection) read(ctx context.Context, log events.Log, through kv.Position) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	reader, err := log.Read(ctx, p.Chain().Applied+1)

@@ -4,6 +4,7 @@
 package projection
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -22,7 +23,7 @@ import (
 //
 // All methods may be called from several goroutines, but only one at a time may apply.
 type Projection struct {
-	entries *buntdb.DB // in memory: encoded key -> stored value; its lock guards what follows
+	entries atomic.Pointer[buntdb.DB] // in memory: encoded key -> stored value; its lock guards what follows, while it is the one here
 
 	chain    events.Chain
 	recent   recentCommits
@@ -36,6 +37,8 @@ type Projection struct {
 	watches watches
 	broken  atomic.Pointer[error] // why nothing can be applied any more; nil if all is well
 	foreign func(kv.Position)     // see Options
+	options Options
+	taking  atomic.Bool // a checkpoint is being taken over
 }
 
 // Options bounds what a projection keeps.
@@ -49,6 +52,11 @@ type Options struct {
 	// Foreign is told of each message that was passed over because it is no record (events.KindForeign), by the goroutine
 	// that applies; nil: nobody is told.
 	Foreign func(at kv.Position)
+
+	// Checkpoint returns the state of a checkpoint of the database, of an undamaged one that was taken at the position least or later,
+	// and the newest of those. The projection takes it over when the log does not reach back to where it is, and at the
+	// start, when it is empty and there may be a shorter way than the whole log. nil: there are no checkpoints.
+	Checkpoint func(ctx context.Context, least kv.Position) (*Projection, error)
 }
 
 const (
@@ -63,11 +71,12 @@ func New(o Options) *Projection {
 		panic(err) // no file is opened
 	}
 	p := &Projection{
-		entries:  db,
 		expiries: btree.NewBTreeGOptions(expiry.before, btree.Options{NoLocks: true}),
 		recent:   newRecentCommits(o),
 		foreign:  o.Foreign,
+		options:  o,
 	}
+	p.entries.Store(db)
 	if p.foreign == nil {
 		p.foreign = func(kv.Position) {}
 	}
@@ -79,7 +88,7 @@ func New(o Options) *Projection {
 var ErrClosed = errors.New("the projection is closed")
 
 // Close frees the memory. Reads and watches that are not done yet fail with ErrClosed; whoever applies must have ended.
-func (p *Projection) Close() error { return p.entries.Close() }
+func (p *Projection) Close() error { return p.entries.Load().Close() }
 
 // effectsPerHold bounds how many effects are applied, and how many expired entries evicted, under one hold of the lock; a
 // single record may have more. At about a microsecond each, readers wait some milliseconds at most.
@@ -113,7 +122,7 @@ func (p *Projection) applyAtOnce(records []events.Sealed) error {
 	var refused error
 	var evicted []kv.EncodedKey
 	var foreign []kv.Position
-	err := p.entries.Update(func(tx *buntdb.Tx) error {
+	err := p.entries.Load().Update(func(tx *buntdb.Tx) error {
 		f := fold{p: p, tx: tx}
 		for _, s := range records {
 			counts, err := p.chain.Accept(s)
@@ -153,7 +162,7 @@ func (p *Projection) applyAtOnce(records []events.Sealed) error {
 // BeginAfter moves an unbroken projection on to a position after which another log begins: see events.Chain. Nothing may be
 // applied meanwhile.
 func (p *Projection) BeginAfter(last kv.Position) {
-	p.entries.Update(func(*buntdb.Tx) error {
+	p.entries.Load().Update(func(*buntdb.Tx) error {
 		p.chain = p.chain.BeginAfter(last)
 		return nil
 	})
@@ -171,7 +180,7 @@ func (p *Projection) brokenErr() error {
 // difference.
 func (p *Projection) evictRest() (evicted []kv.EncodedKey) {
 	for more := p.evictionDue(); more; more = p.evictionDue() {
-		p.entries.Update(func(tx *buntdb.Tx) error {
+		p.entries.Load().Update(func(tx *buntdb.Tx) error {
 			f := fold{p: p, tx: tx}
 			f.evict(effectsPerHold)
 			evicted = append(evicted, f.evicted...)

@@ -45,12 +45,29 @@ func (p *Projection) View(f func(View)) error {
 }
 
 func (p *Projection) view(f func(*buntdb.Tx)) error {
-	return closedError(p.entries.View(func(tx *buntdb.Tx) error { f(tx); return nil }))
+	return p.hold((*buntdb.DB).View, f)
 }
 
 // update calls f with the lock held for writing. It fails with ErrClosed only, and has not called f then.
 func (p *Projection) update(f func()) error {
-	return closedError(p.entries.Update(func(*buntdb.Tx) error { f(); return nil }))
+	return p.hold((*buntdb.DB).Update, func(*buntdb.Tx) { f() })
+}
+
+// hold calls f under the lock of the entries that are there now: while it waited for the lock of others, those may have been
+// replaced.
+func (p *Projection) hold(lock func(*buntdb.DB, func(*buntdb.Tx) error) error, f func(*buntdb.Tx)) error {
+	for {
+		db, held := p.entries.Load(), false
+		err := lock(db, func(tx *buntdb.Tx) error {
+			if held = p.entries.Load() == db; held {
+				f(tx)
+			}
+			return nil
+		})
+		if held || p.entries.Load() == db {
+			return closedError(err)
+		}
+	}
 }
 
 func closedError(err error) error {

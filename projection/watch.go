@@ -142,6 +142,15 @@ func (ws *watches) wake(records []events.Sealed, evicted []kv.EncodedKey) {
 	}
 }
 
+// wakeAll wakes every watch: anything may have changed up to that position.
+func (ws *watches) wakeAll(at kv.Position) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for key := range ws.byKey {
+		ws.wakeKey(key, at)
+	}
+}
+
 // wakeKey wakes the watches of a key that the record at that position has touched, or that was evicted.
 func (ws *watches) wakeKey(key kv.EncodedKey, at kv.Position) {
 	for w := range ws.byKey[key] {

@@ -135,7 +135,7 @@ func (q *Queue) begin(ctx context.Context, log Source, replicas int, memory bool
 	f := &feeder{q: q, cursor: cursor{chain: q.c.Begins}, saved: q.c.Begins.Applied, made: q.c.Now() - millis(time.Since(stream.CachedInfo().Created))}
 	m, err := stream.GetLastMsgForSubject(ctx, cursorSubject(q.c.Database))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		if q.c.Backlog != nil {
+		if q.c.Backlog != nil && q.c.Begins != (events.Chain{}) {
 			f.cursor, f.saved = cursor{}, 0
 		}
 		return f, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/projection"
 )
 
@@ -93,8 +94,10 @@ type restored struct {
 	since  time.Time
 }
 
-// restore loads the newest checkpoint of a database. Without any the state is empty.
+// restore loads the newest checkpoint of a database from the directory. Without any the state is empty, and goes on from one of the
+// bucket, as it does when the log was trimmed beyond it.
 func (c *Checkpoints) restore(log *natslog.Log, o projection.Options, logger *slog.Logger) (*restored, error) {
+	o = checkpoints.Of(log.JetStream(), log.ID(), o, logger)
 	r := &restored{id: log.ID(), since: time.Now()}
 	var store *projection.Store
 	var every int64

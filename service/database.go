@@ -107,8 +107,9 @@ func (d *Database) reached(p kv.Position) {
 }
 
 const (
-	followAgain = 200 * time.Millisecond // the pause before a log is read again that could not be read
-	stuckAfter  = 2 * time.Second        // a record that was known to be there has not come
+	followAgain  = 200 * time.Millisecond // the pause before a log is read again that could not be read
+	trimmedAgain = 2 * time.Second        // or that was trimmed: until there may be a checkpoint to go on from
+	stuckAfter   = 2 * time.Second        // a record that was known to be there has not come
 )
 
 // follow applies the log until ctx ends or the log is damaged. A record that cannot be accepted is read once more: what is
@@ -135,7 +136,11 @@ func (d *Database) follow(ctx context.Context) {
 			d.broke(kv.Errorf(kv.ErrUnavailable, "This replica cannot read the log of the database; its own log says why."))
 			return
 		}
-		pause(ctx, followAgain)
+		again := followAgain
+		if errors.Is(err, events.ErrTrimmed) {
+			again = trimmedAgain
+		}
+		pause(ctx, again)
 	}
 }
 
@@ -161,7 +166,7 @@ func (d *Database) followUntilStuck(ctx context.Context) error {
 				return
 			}
 			now := d.projection.Chain().Applied
-			if now == applied && uint64(now) < end {
+			if now == applied && uint64(now) < end && !d.projection.TakesOver() {
 				cancel(errStuck)
 				return
 			}
@@ -229,7 +234,7 @@ func (d *Database) catchUp(ctx context.Context, patience time.Duration) error {
 			return nil
 		case ctx.Err() != nil:
 			return err
-		case d.projection.Applied() == before:
+		case d.projection.Applied() == before && !d.projection.TakesOver():
 			return errStuck
 		}
 	}

@@ -2,15 +2,19 @@ package writer
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
+	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/kv"
 )
 
 const (
 	damageTries = 5                // readings of a record that cannot be accepted: the next one may be of another server of the log
 	sayAgain    = 10 * time.Second // a failure that goes on is logged so often
+
+	trimmedPause = 2 * time.Second // until there may be a checkpoint to go on from
 )
 
 // patience decides whether whoever reads a log goes on after a failure, and pauses before that.
@@ -40,6 +44,10 @@ func (p *patience) goesOn(ctx context.Context, applied kv.Position, err error) b
 		p.said = now
 		p.logger.Warn(p.what+"; trying again", "error", err)
 	}
-	pause(ctx, retryPause)
+	again := retryPause
+	if errors.Is(err, events.ErrTrimmed) {
+		again = trimmedPause
+	}
+	pause(ctx, again)
 	return ctx.Err() == nil
 }

@@ -169,6 +169,9 @@ func (s *Standby) watch(ctx context.Context, ended <-chan error) (at events.Chai
 		case <-ticker.C:
 			chain := s.c.Projection.Chain()
 			now := time.Now()                // after the look: what was seen had been sent before
+			if s.c.Projection.TakesOver() { // and knows nothing of leaders before it has
+				alive = now
+			}
 			if chain.Counted != at.Counted { // what is void is no sign of a leader
 				alive = now
 				s.yielded = s.yielded && chain.Writer == (ulid.ULID{}) // somebody else leads, or did

@@ -28,6 +28,9 @@ func (l *Log) Database() string { return l.database }
 // ID returns the UUID of the database, lowercase and with hyphens.
 func (l *Log) ID() string { return l.id }
 
+// JetStream is where the log is kept.
+func (l *Log) JetStream() jetstream.JetStream { return l.js }
+
 // Append implements events.Log. The two expectations in its headers are the fence: the server refuses the record
 // unless the stream ends at a.Last and, for commits, no epoch began after a.Epoch. Nats-Expected-Last-Msg-Id must never
 // be added: one mismatch makes a replicated stream refuse writes for ever (nats-server 2.15.2).

@@ -21,7 +21,7 @@ const (
 )
 
 // ErrNone says that there is no checkpoint, or no bucket.
-var ErrNone = errors.New("there is no such checkpoint")
+var ErrNone = errors.New("there is no checkpoint")
 
 // ErrDamaged says that the bucket does not have what was put there.
 var ErrDamaged = errors.New("the checkpoint is damaged")
@@ -44,7 +44,7 @@ func Open(ctx context.Context, js jetstream.JetStream, c Config) (*Bucket, error
 	s, err := js.Stream(ctx, stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		if c.Replicas == 0 {
-			return nil, fmt.Errorf("%w: the bucket %s is not there; a kvwriter makes it when it leads a database", ErrNone, bucket)
+			return nil, fmt.Errorf("%w: the bucket %s is not there", ErrNone, bucket)
 		}
 		s, err = create(ctx, js, c)
 	}

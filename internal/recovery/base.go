@@ -12,7 +12,6 @@ import (
 	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Base returns where the states of the database begin that can be had from its log: with the newest checkpoint of the cluster that is
@@ -22,23 +21,23 @@ func (c *Cluster) Base(ctx context.Context, t backup.Target) (backup.Base, error
 	if err != nil {
 		return backup.Base{}, err
 	}
-	p, oldest, err := c.base(ctx, log, t)
+	p, oldest, err := base(ctx, log, t)
 	if err != nil {
 		return backup.Base{}, err
 	}
 	b := backup.Base{State: state{p}, Oldest: oldest}
 	if oldest == log.After() {
-		b.Messages = checkpoints.Backlog(c.jetStream(), log.ID(), oldest.Applied)
+		b.Messages = checkpoints.Backlog(log.JetStream(), log.ID(), oldest.Applied)
 	}
 	return b, nil
 }
 
-func (c *Cluster) base(ctx context.Context, log *natslog.Log, t backup.Target) (p *projection.Projection, oldest events.Chain, err error) {
+func base(ctx context.Context, log *natslog.Log, t backup.Target) (p *projection.Projection, oldest events.Chain, err error) {
 	first, _, err := log.Bounds(ctx)
 	if err != nil {
 		return nil, oldest, err
 	}
-	s, err := openStored(ctx, c.jetStream(), log)
+	s, err := openStored(ctx, log)
 	if err != nil {
 		return nil, oldest, err
 	}
@@ -71,9 +70,9 @@ type stored struct {
 	list   []checkpoints.Info // oldest first
 }
 
-func openStored(ctx context.Context, js jetstream.JetStream, log *natslog.Log) (s *stored, err error) {
+func openStored(ctx context.Context, log *natslog.Log) (s *stored, err error) {
 	s = &stored{id: log.ID()}
-	if s.bucket, err = checkpoints.Open(ctx, js, checkpoints.Config{}); errors.Is(err, checkpoints.ErrNone) {
+	if s.bucket, err = checkpoints.Open(ctx, log.JetStream(), checkpoints.Config{}); errors.Is(err, checkpoints.ErrNone) {
 		return s, nil
 	}
 	if err == nil {
@@ -89,26 +88,13 @@ func (s *stored) newest(ctx context.Context, first kv.Position, t backup.Target)
 		if info.Position+1 < first || !t.Needs(info.Position, info.Time) {
 			continue
 		}
-		p, err := s.load(ctx, info.Position)
+		p, err := s.bucket.Load(ctx, s.id, info.Position, projection.Options{})
 		if err == nil {
 			return p, nil
 		}
 		skipped = errors.Join(skipped, fmt.Errorf("the checkpoint at %d: %w", info.Position, err))
 	}
 	return nil, skipped
-}
-
-func (s *stored) load(ctx context.Context, at kv.Position) (*projection.Projection, error) {
-	contents, err := s.bucket.Get(ctx, s.id, at)
-	if err != nil {
-		return nil, err
-	}
-	defer contents.Close()
-	p, id, err := projection.ReadCheckpoint(contents, projection.Options{})
-	if err == nil && (id != s.id || p.Chain().Applied != at) {
-		err = errors.Join(fmt.Errorf("%w: it is of another database or position", projection.ErrCheckpoint), p.Close())
-	}
-	return p, err
 }
 
 // oldest returns the place of the oldest checkpoint from which the log goes on; zero if the log begins with its first record, or if

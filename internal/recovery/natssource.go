@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 
-	"github.com/millpondkv/millpond/backup"
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/projection"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -22,7 +24,6 @@ type Cluster struct {
 
 	mu   sync.Mutex // guards what follows
 	conn *nats.Conn
-	js   jetstream.JetStream
 	log  *natslog.Log
 }
 
@@ -61,15 +62,8 @@ func (c *Cluster) open(ctx context.Context) (*natslog.Log, error) {
 		conn.Close()
 		return nil, err
 	}
-	c.conn, c.js, c.log = conn, js, log
+	c.conn, c.log = conn, log
 	return log, nil
-}
-
-// jetStream returns that of the connection with which the log was opened.
-func (c *Cluster) jetStream() jetstream.JetStream {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.js
 }
 
 // ID implements backup.Source.
@@ -103,10 +97,7 @@ func (c *Cluster) WriteCheckpoint(ctx context.Context, w io.Writer) (events.Chai
 	if err != nil {
 		return events.Chain{}, err
 	}
-	p, _, err := c.base(ctx, log, backup.Target{})
-	if err != nil {
-		return events.Chain{}, err
-	}
+	p := projection.New(checkpoints.Of(log.JetStream(), log.ID(), projection.Options{}, slog.New(slog.DiscardHandler)))
 	defer p.Close()
 	if err := p.CatchUp(ctx, log, end); err != nil {
 		return events.Chain{}, fmt.Errorf("replay the log of %q: %w", log.Database(), err)

@@ -158,8 +158,8 @@ func TestTrimmedCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer source.Close()
-	if _, err := source.WriteCheckpoint(t.Context(), new(bytes.Buffer)); !errors.Is(err, events.ErrGap) {
-		t.Errorf("WriteCheckpoint: %v; want ErrGap", err)
+	if _, err := source.WriteCheckpoint(t.Context(), new(bytes.Buffer)); !errors.Is(err, events.ErrTrimmed) {
+		t.Errorf("WriteCheckpoint: %v; want ErrTrimmed", err)
 	}
 	if _, err := recovery.OpenCluster(t.Context(), dial, "nothing"); !errors.Is(err, kv.ErrNoDatabase) {
 		t.Errorf("open what is not there: %v; want ErrNoDatabase", err)
