@@ -76,7 +76,7 @@ func (a *Archive) Restore(ctx context.Context, t Target, name string, to Maker) 
 // makeFrom makes a database that begins with a state, of a history that has gone on to a position. If to is nil nothing is made.
 func makeFrom(ctx context.Context, state State, end kv.Position, h history, t Target, name string, to Maker, now time.Time) (*Restored, error) {
 	chain := state.Chain()
-	r := &Restored{Position: chain.Applied, Time: chain.Time, First: firstPosition(end, now)}
+	r := &Restored{Position: chain.Applied, Time: chain.Time, First: FirstPosition(end, now)}
 	r.Entries, r.Expired = state.Count(kv.Millis(now.UnixMilli()))
 	b := backlog{history: h, target: t, at: chain}
 	if err := b.count(ctx, r); err != nil {
@@ -103,11 +103,11 @@ const positionsPerSecond = 1 << 20
 // farAhead is how far the first position of a restored log lies behind the archived one's end at least, whatever the clock says.
 const farAhead = 1 << 32
 
-// firstPosition returns the first position of a log that continues one which was archived up to a position: behind any
+// FirstPosition returns the first position of a log that continues one which was archived up to a position: behind any
 // position that one had, or any log that was restored from the archive before has, so that no versionstamp of a future that
 // was abandoned is ever given again. Those logs cannot be asked, but they have had no more than a million records a second
 // since 1970.
-func firstPosition(archived kv.Position, now time.Time) kv.Position {
+func FirstPosition(archived kv.Position, now time.Time) kv.Position {
 	return max(kv.Position(now.Unix())*positionsPerSecond, archived+farAhead)
 }
 

@@ -19,6 +19,8 @@ type Source interface {
 	Read(ctx context.Context, from kv.Position) (events.Reader, error)
 	// Verify fails with events.ErrGap or events.ErrDiverged if the log does not hold what that chain has read of it.
 	Verify(ctx context.Context, c events.Chain) error
+	// InUse fails with kv.ErrNoDatabase if the database was deleted or renamed: its queue must not be made again then.
+	InUse(ctx context.Context) error
 }
 
 // Feed copies the messages of the log into the queue, which it makes first, until ctx ends. Whatever fails is tried again,
@@ -45,6 +47,17 @@ func (q *Queue) Feed(ctx context.Context, log Source, replicas int, memory bool)
 	}
 }
 
+// FeedThrough copies the messages of the log up to a position, and returns once they are in the queue: so that nothing is missing there
+// of a log that has ended.
+func (q *Queue) FeedThrough(ctx context.Context, log Source, replicas int, memory bool, through kv.Position) error {
+	for {
+		err := q.feedThrough(ctx, log, replicas, memory, through)
+		if !errors.Is(err, errFenced) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
 func isDamage(err error) bool {
 	return errors.Is(err, events.ErrCorrupt) || errors.Is(err, events.ErrGap) || errors.Is(err, events.ErrDiverged) || errors.Is(err, events.ErrNewerFormat)
 }
@@ -60,11 +73,16 @@ func pause(ctx context.Context, d time.Duration) {
 
 // feed copies until something fails.
 func (q *Queue) feed(ctx context.Context, log Source, replicas int, memory bool) error {
+	return q.feedThrough(ctx, log, replicas, memory, 0)
+}
+
+// feedThrough copies until something fails, or the position through is copied; 0: there is no such end.
+func (q *Queue) feedThrough(ctx context.Context, log Source, replicas int, memory bool, through kv.Position) error {
 	f, err := q.begin(ctx, log, replicas, memory)
 	if err == nil {
 		err = f.copyBacklog(ctx)
 	}
-	if err != nil {
+	if err != nil || through != 0 && f.cursor.chain.Applied >= through {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -78,7 +96,7 @@ func (q *Queue) feed(ctx context.Context, log Source, replicas int, memory bool)
 	go func() {
 		defer close(records)
 		defer reader.Close()
-		failed <- readInto(ctx, reader, records)
+		failed <- readInto(ctx, reader, records, through)
 	}()
 	defer func() {
 		cancel()
@@ -94,8 +112,8 @@ func (q *Queue) feed(ctx context.Context, log Source, replicas int, memory bool)
 // readAhead bounds the records that are decoded and wait to be copied: 16 of the largest are 14 MB.
 const readAhead = 16
 
-// readInto reads and decodes records until an error.
-func readInto(ctx context.Context, reader events.Reader, records chan<- events.Sealed) error {
+// readInto reads and decodes records until an error, or the one at through.
+func readInto(ctx context.Context, reader events.Reader, records chan<- events.Sealed, through kv.Position) error {
 	for {
 		m, err := reader.Next(ctx)
 		if err != nil {
@@ -109,6 +127,9 @@ func readInto(ctx context.Context, reader events.Reader, records chan<- events.S
 		case records <- s:
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+		if s.Position == through {
+			return nil
 		}
 	}
 }
@@ -128,7 +149,7 @@ type feeder struct {
 func (q *Queue) begin(ctx context.Context, log Source, replicas int, memory bool) (*feeder, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	stream, err := q.c.create(ctx, replicas, memory)
+	stream, err := q.c.create(ctx, log, replicas, memory)
 	if err != nil {
 		return nil, err
 	}

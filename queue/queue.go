@@ -131,9 +131,12 @@ const maxWaiting = 10_000
 
 // create makes the queue unless it is there. What it has begun to make it waits for, also when ctx has ended: a server that is
 // stopped while it makes a stream leaves goroutines behind, which matters to those who have it in their process.
-func (c *Config) create(ctx context.Context, replicas int, memory bool) (jetstream.Stream, error) {
+func (c *Config) create(ctx context.Context, log Source, replicas int, memory bool) (jetstream.Stream, error) {
 	stream, err := c.JS.Stream(ctx, streamName(c.Database))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		if err := log.InUse(ctx); err != nil {
+			return nil, err
+		}
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 		defer cancel()

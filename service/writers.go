@@ -13,6 +13,7 @@ import (
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/databases"
 	"github.com/millpondkv/millpond/internal/measure"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
@@ -63,8 +64,10 @@ type standing struct {
 	projection atomic.Pointer[projection.Projection] // nil before the log is open
 	leading    atomic.Bool
 	yield      chan struct{}
-	failure    error // why nobody stands by any more; guarded by the lock of Writers
-	waits      error // why nobody stands by yet; the same
+	dismiss    context.CancelCauseFunc // ends it
+	id         string                  // of the database, once its log is open; guarded by the lock of Writers
+	failure    error                   // why nobody stands by any more; guarded by the lock of Writers
+	waits      error                   // why nobody stands by yet; the same
 }
 
 func (s *standing) chain() (c events.Chain) {
@@ -114,6 +117,8 @@ func (w *Writers) Run(ctx context.Context) error {
 	defer stop()
 	var standbys sync.WaitGroup
 	standbys.Go(func() { w.balance(ctx) })
+	standbys.Go(func() { w.letGo(ctx) })
+	standbys.Go(func() { databases.KeepPruned(ctx, w.conn, w.js, w.config.Logger) })
 	ticker := time.NewTicker(listEvery)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
@@ -123,7 +128,14 @@ func (w *Writers) Run(ctx context.Context) error {
 		}
 		for _, name := range names {
 			if s := w.begin(name); s != nil {
-				standbys.Go(func() { w.end(ctx, name, w.standBy(ctx, name, s)) })
+				standing, dismiss := context.WithCancelCause(ctx)
+				s.dismiss = dismiss
+				standbys.Go(func() {
+					defer dismiss(nil)
+					if err := w.standBy(standing, name, s); !w.dismissed(standing, name, err) {
+						w.end(ctx, name, err)
+					}
+				})
 			}
 		}
 		select {
@@ -214,6 +226,7 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 		return err
 	}
 	w.opened(name)
+	w.stoodBy(s, log)
 	logger := w.config.Logger.With("database", name)
 	heartbeats := make(chan writer.Heartbeat, 1)
 	stop, err := Heartbeats(w.conn, name, logger, func(h wire.Heartbeat) {

@@ -40,6 +40,10 @@ type StandbyConfig struct {
 	Handicap func() time.Duration
 }
 
+// ErrGone, as the cause with which the context of Standby.Run ends, says that the database is there no more: nothing can be decided, and
+// what is in flight stays unknown.
+var ErrGone = errors.New("the database is gone")
+
 // Standby follows a database's log, and leads when nobody else does.
 //
 // Leadership is for speed, and the fence in the log for safety: should two writers believe that they lead, only one of them
@@ -85,6 +89,11 @@ func (s *Standby) reign(ctx context.Context, from kv.Position, serve func(contex
 	q := New(c)
 	defer context.AfterFunc(ctx, q.Close)()
 	reign, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, func() {
+		if errors.Is(context.Cause(ctx), ErrGone) { // there is no log to resign in
+			end()
+		}
+	})()
 	s.yielded = false
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -168,7 +177,7 @@ func (s *Standby) watch(ctx context.Context, ended <-chan error) (at events.Chai
 			}
 		case <-ticker.C:
 			chain := s.c.Projection.Chain()
-			now := time.Now()                // after the look: what was seen had been sent before
+			now := time.Now()               // after the look: what was seen had been sent before
 			if s.c.Projection.TakesOver() { // and knows nothing of leaders before it has
 				alive = now
 			}

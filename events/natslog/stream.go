@@ -115,28 +115,38 @@ func streamConfig(database string, c Config) jetstream.StreamConfig {
 
 // Open opens the log of a database that exists. It fails with kv.ErrNoDatabase if it does not.
 func Open(ctx context.Context, js jetstream.JetStream, database string) (*Log, error) {
-	stream, err := find(ctx, js, streamName(database))
+	log, closed, err := OpenClosed(ctx, js, database)
+	if err == nil && closed {
+		return nil, kv.Errorf(kv.ErrNoDatabase, "the database %q is being deleted or renamed", database)
+	}
+	return log, err
+}
+
+func noDatabase(database string, err error) error {
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, kv.Errorf(kv.ErrNoDatabase, "there is no database %q", database)
+		return kv.Errorf(kv.ErrNoDatabase, "there is no database %q", database)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("open the log of %q: %w", database, err)
-	}
-	id := stream.CachedInfo().Config.Metadata[metadataID]
-	if id == "" {
+	return fmt.Errorf("open the log of %q: %w", database, err)
+}
+
+func newLog(js jetstream.JetStream, database string, stream jetstream.Stream) (*Log, error) {
+	about := stream.CachedInfo().Config.Metadata
+	if about[metadataID] == "" {
 		return nil, fmt.Errorf("the stream %s was not made by Millpond: it has no %s in its metadata", streamName(database), metadataID)
 	}
-	after, err := parseAfter(stream.CachedInfo().Config.Metadata[metadataAfter])
+	after, err := parseAfter(about[metadataAfter])
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %q: %w", database, err)
 	}
-	return &Log{js: js, database: database, id: id, after: after, stream: stream}, nil
+	return &Log{js: js, database: database, id: about[metadataID], after: after, stream: stream}, nil
 }
 
 // List returns the names of all databases that have a log, sorted.
-func List(ctx context.Context, js jetstream.JetStream) ([]string, error) {
+func List(ctx context.Context, js jetstream.JetStream) ([]string, error) { return list(ctx, js) }
+
+func list(ctx context.Context, js jetstream.JetStream, options ...jetstream.StreamListOpt) ([]string, error) {
 	names := map[string]bool{}
-	streams := js.StreamNames(ctx)
+	streams := js.StreamNames(ctx, options...)
 	for name := range streams.Name() {
 		if database, ok := strings.CutPrefix(name, streamName("")); ok {
 			names[database] = true
@@ -146,6 +156,11 @@ func List(ctx context.Context, js jetstream.JetStream) ([]string, error) {
 		return nil, fmt.Errorf("list the logs: %w", err)
 	}
 	return slices.Sorted(maps.Keys(names)), nil
+}
+
+// ListOpen is List without those that were closed, and without those whose streams take other subjects than they should.
+func ListOpen(ctx context.Context, js jetstream.JetStream) ([]string, error) {
+	return list(ctx, js, jetstream.WithStreamListSubject(epochSubject("*")))
 }
 
 // askTimeout is far above what an answer takes.

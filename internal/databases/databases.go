@@ -20,6 +20,9 @@ type Config struct {
 	Memory   bool // keep the logs in memory
 	Logger   *slog.Logger
 	Now      func() time.Time // nil: time.Now
+
+	// Forget is told the UUID of a database before its log is removed, to remove what else there is of it; nil: there is nothing.
+	Forget func(id string) error
 }
 
 // Databases are those of a NATS system. Its methods may be called from several goroutines; two processes that work on one name

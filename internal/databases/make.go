@@ -42,9 +42,14 @@ func (d *Databases) Absent(ctx context.Context, name string) error {
 
 // Make implements backup.Maker. The database exists from the moment that its log is made, and its state is in the bucket by then.
 func (d *Databases) Make(ctx context.Context, n backup.New) error {
+	return d.make(ctx, n, func() error { return nil })
+}
+
+// make is Make, and calls done before its last step.
+func (d *Databases) make(ctx context.Context, n backup.New, done func() error) error {
 	log, err := natslog.Open(ctx, d.js, n.Name)
 	if err == nil {
-		return d.finish(ctx, log, n)
+		return d.finish(ctx, log, n, done)
 	}
 	if !errors.Is(err, kv.ErrNoDatabase) {
 		return err
@@ -61,6 +66,9 @@ func (d *Databases) Make(ctx context.Context, n backup.New) error {
 		return err
 	}
 	if err := d.makeLog(ctx, note.ID, revision, n); err != nil {
+		return err
+	}
+	if err := done(); err != nil {
 		return err
 	}
 	return d.end(ctx, n.Name, revision)
@@ -147,7 +155,7 @@ func (d *Databases) end(ctx context.Context, name string, revision uint64) error
 }
 
 // finish goes on with a database whose log an earlier Make has made, if it is the same one.
-func (d *Databases) finish(ctx context.Context, log *natslog.Log, n backup.New) error {
+func (d *Databases) finish(ctx context.Context, log *natslog.Log, n backup.New, done func() error) error {
 	var note making
 	revision, err := d.notes.read(ctx, makingKey(n.Name), &note)
 	if err != nil {
@@ -155,6 +163,11 @@ func (d *Databases) finish(ctx context.Context, log *natslog.Log, n backup.New) 
 	}
 	if revision == 0 || note.ID != log.ID() {
 		return fmt.Errorf("%w: %q", backup.ErrDatabaseExists, n.Name)
+	}
+	if note.Source == n.Source {
+		if err := done(); err != nil {
+			return err
+		}
 	}
 	if err := d.end(ctx, n.Name, revision); err != nil {
 		return err

@@ -1,4 +1,4 @@
-package databases
+package databases_test
 
 import (
 	"errors"
@@ -87,7 +87,7 @@ func TestRestoreKilledAtEveryStep(t *testing.T) {
 			t.Errorf("%s: restored %+v", step, restored)
 		}
 		r.judge(name, wanted, abandoned)
-		if keys, err := d.notes.keys(t.Context(), ">"); err != nil || len(keys) > 0 {
+		if keys, err := d.Notes(t.Context()); err != nil || len(keys) > 0 {
 			t.Errorf("%s: the notes %v are left, %v", step, keys, err)
 		}
 		if _, err := a.Restore(t.Context(), target, name, d); !errors.Is(err, backup.ErrDatabaseExists) {
@@ -103,12 +103,12 @@ func TestRestoreTwiceAtOnce(t *testing.T) {
 	target := backup.Target{Versionstamp: wanted}
 	for _, step := range []string{"store", "log"} {
 		first := r.open()
-		first.step = func(name string) (err error) {
+		first.Before(func(name string) (err error) {
 			if name == step {
 				_, err = a.Restore(t.Context(), target, "restored-"+step, r.open())
 			}
 			return err
-		}
+		})
 		if _, err := a.Restore(t.Context(), target, "restored-"+step, first); err == nil {
 			t.Errorf("%s: both were restored", step)
 		}

@@ -1,4 +1,4 @@
-package databases
+package databases_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/backup"
+	"github.com/millpondkv/millpond/internal/databases"
 	"github.com/millpondkv/millpond/internal/natsserver"
 	"github.com/millpondkv/millpond/internal/recovery"
 	"github.com/millpondkv/millpond/kv"
@@ -70,9 +71,9 @@ func (r *rig) connect() *nats.Conn {
 }
 
 // open opens the databases as a command does that has just been started.
-func (r *rig) open() *Databases {
+func (r *rig) open() *databases.Databases {
 	r.t.Helper()
-	d, err := Open(r.t.Context(), r.connect(), Config{Logger: slog.New(slog.DiscardHandler)})
+	d, err := databases.Open(r.t.Context(), r.connect(), databases.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -82,14 +83,14 @@ func (r *rig) open() *Databases {
 var errKilled = errors.New("killed")
 
 // killedAt opens the databases for a command that is killed before that step.
-func (r *rig) killedAt(step string) *Databases {
+func (r *rig) killedAt(step string) *databases.Databases {
 	d := r.open()
-	d.step = func(name string) error {
+	d.Before(func(name string) error {
 		if name == step {
 			return errKilled
 		}
 		return nil
-	}
+	})
 	return d
 }
 
