@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"backup":             {"events", "kv", "kv/v8", "internal/syncfile"},
 
 	// Above the line of what a server is made of: what puts it together.
-	"engine":             append([]string{"internal/checkpoints", "internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
+	"engine":             append([]string{"internal/checkpoints", "internal/databases", "internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
 	"service":            append([]string{"service/wire", "internal/batch", "internal/checkpoints", "internal/databases", "internal/fault", "internal/measure", "internal/near"}, servers...),
 	"service/wire":       {"kv", "internal/codec"}, // clients use it too
 	"internal/serve":     append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/recovery", "internal/syncfile"}, servers...),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millpondkv/millpond/backup"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/internal/syncfile"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/queue"
@@ -34,12 +35,12 @@ func writeBacklog(ctx context.Context, dir string, n backup.New) error {
 	return syncfile.Publish(aside, path)
 }
 
-// backlog is queue.Config.Backlog of a database.
-func (d *directory) backlog(id string) func(context.Context, func(kv.QueuedMessage) error) error {
-	return func(_ context.Context, each func(kv.QueuedMessage) error) error {
-		file, err := os.Open(filepath.Join(d.checkpoints(id), backlogFile))
-		if errors.Is(err, fs.ErrNotExist) { // an older Millpond has restored it
-			return nil
+// backlog is queue.Config.Backlog of a database, whose messages are in its directory, or in the bucket if it was renamed or undeleted.
+func (d *directory) backlog(log *natslog.Log) func(context.Context, func(kv.QueuedMessage) error) error {
+	return func(ctx context.Context, each func(kv.QueuedMessage) error) error {
+		file, err := os.Open(filepath.Join(d.checkpoints(log.ID()), backlogFile))
+		if errors.Is(err, fs.ErrNotExist) {
+			return checkpoints.Backlog(log.JetStream(), log.ID(), log.After().Applied)(ctx, each)
 		}
 		if err != nil {
 			return err
@@ -51,10 +52,10 @@ func (d *directory) backlog(id string) func(context.Context, func(kv.QueuedMessa
 
 // Backlog returns what calls each with the messages that the queue of a database has begun with.
 func (s *Stopped) Backlog(log *natslog.Log) func(context.Context, func(kv.QueuedMessage) error) error {
-	return s.dir.backlog(log.ID())
+	return s.dir.backlog(log)
 }
 
 // Backlog is that of Stopped.
 func (d *Database) Backlog() func(context.Context, func(kv.QueuedMessage) error) error {
-	return d.engine.dir.backlog(d.ID())
+	return d.engine.dir.backlog(d.log)
 }

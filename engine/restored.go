@@ -77,6 +77,14 @@ func (s *Stopped) Close() error {
 	return s.dir.close()
 }
 
+// Conn returns the connection to the logs.
+func (s *Stopped) Conn() *nats.Conn { return s.conn }
+
+// Forget removes what there is of a database beside its log.
+func (s *Stopped) Forget(id string) error {
+	return errors.Join(os.RemoveAll(s.dir.checkpoints(id)), os.RemoveAll(s.dir.restored(id)))
+}
+
 // Log opens the log of a database. It fails with kv.ErrNoDatabase.
 func (s *Stopped) Log(ctx context.Context, name string) (*natslog.Log, error) {
 	return natslog.Open(ctx, s.js, name)

@@ -86,6 +86,9 @@ func (s *branchSettings) branch(ctx context.Context, cmd *cobra.Command, databas
 	if err != nil {
 		return err
 	}
+	if s.DryRun {
+		s.Replicas = 0
+	}
 	branch := func(source recovery.Source, maker backup.Maker) error {
 		return s.make(ctx, cmd.OutOrStdout(), source, maker, database, name, t)
 	}

@@ -84,6 +84,9 @@ a check with one from the time after that moment fails. A restore that was inter
 			if err := checkName("--as", s.As); err != nil {
 				return err
 			}
+			if s.DryRun {
+				s.Replicas = 0
+			}
 			r := restore{archiveCommand: c, archive: a, target: t, name: s.As, dryRun: s.DryRun}
 			switch {
 			case s.Data == "" && clusterGiven(cmd):
@@ -139,7 +142,7 @@ func writeRestored(w io.Writer, verb, database, name string, r *backup.Restored)
   new commits  from versionstamp %s on
 `, verb, database, name, timeText(r.Time), r.Position, r.Entries, r.Expired, r.Messages, r.Dead, kv.NewVersionstamp(r.First, 0))
 	if err == nil && r.Since != 0 {
-		_, err = fmt.Fprintf(w, "  left out     messages of the queue that were enqueued before %s and still scheduled: their records are not there\n", timeText(r.Since))
+		_, err = fmt.Fprintf(w, "  left out     messages that were enqueued before %s, if there were any: their records are not there\n", timeText(r.Since))
 	}
 	return err
 }

@@ -12,9 +12,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Stream is the name of the stream that the bucket is kept in.
-const Stream = stream
-
 // backlogOf is under what the messages of a database's queue are kept that belong to a state of it. They are no checkpoints of the
 // database: List does not show them.
 func backlogOf(databaseID string) string { return databaseID + "_messages" }

@@ -89,11 +89,11 @@ func (d *Databases) Rename(ctx context.Context, name, as string, keep time.Durat
 }
 
 // Undelete brings a database back that was deleted and is still kept, under its name or another one. It is the one with that UUID, or
-// without it the one that was deleted last.
-func (d *Databases) Undelete(ctx context.Context, name, id, as string) (*Deleted, error) {
+// without it the one that was deleted last. It returns the name that it has: its own, if it was not deleted to the end.
+func (d *Databases) Undelete(ctx context.Context, name, id, as string) (string, error) {
 	list, err := d.Deleted(ctx, name)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	var t *Deleted
 	for i := range list {
@@ -102,18 +102,18 @@ func (d *Databases) Undelete(ctx context.Context, name, id, as string) (*Deleted
 		}
 	}
 	if t == nil {
-		return d.leftClosed(ctx, name)
+		return name, d.leftClosed(ctx, name)
 	}
 	if !t.kept() {
-		return t, d.turnBack(ctx, t)
+		return name, d.turnBack(ctx, t)
 	}
 	if err := d.remove(ctx, t); err != nil { // before Absent: it may have the name
-		return nil, err
+		return "", err
 	}
 	if err := d.Absent(ctx, as); err != nil {
-		return nil, err
+		return "", err
 	}
-	return t, d.revive(ctx, t, as)
+	return as, d.revive(ctx, t, as)
 }
 
 // retire notes that a database is being deleted, closes it, and keeps what it has. After that nothing of it is needed any more.
@@ -167,13 +167,16 @@ func (d *Databases) keep(ctx context.Context, t *Deleted, log *natslog.Log, end 
 	if err := d.passed("keep"); err != nil {
 		return err
 	}
-	p := projection.New(checkpoints.Of(d.js, t.ID, projection.Options{}, d.Logger))
-	defer p.Close()
-	if err := p.CatchUp(ctx, log, end); err != nil {
-		return fmt.Errorf("replay the log of %q: %w", t.Name, err)
+	p, err := d.State(ctx, log)
+	if err != nil {
+		return err
 	}
+	defer p.Close()
 	chain := p.Chain()
-	_, err := d.bucket.Put(ctx, t.ID, func(w io.Writer) (events.Chain, error) { return p.WriteCheckpoint(ctx, w, t.ID) })
+	if chain.Applied != end {
+		return fmt.Errorf("the state of %q is at %d, and its log ends at %d", t.Name, chain.Applied, end)
+	}
+	_, err = d.bucket.Put(ctx, t.ID, func(w io.Writer) (events.Chain, error) { return p.WriteCheckpoint(ctx, w, t.ID) })
 	if err != nil {
 		return fmt.Errorf("keep the state of %q: %w", t.Name, err)
 	}
@@ -206,7 +209,7 @@ func (d *Databases) queue(t *Deleted, log *natslog.Log) *queue.Queue {
 		Conn: d.conn, JS: d.js, Database: t.Name, ID: t.ID, Logger: d.Logger, Now: func() kv.Millis { return kv.MillisOf(d.Now()) },
 	}
 	if log != nil {
-		c.Begins, c.Backlog = log.After(), checkpoints.Backlog(d.js, t.ID, log.After().Applied)
+		c.Begins, c.Backlog = log.After(), d.Backlog(log)
 	}
 	return queue.New(c)
 }
@@ -256,15 +259,15 @@ func (d *Databases) turnBack(ctx context.Context, t *Deleted) error {
 }
 
 // leftClosed goes on with a turnBack that has died.
-func (d *Databases) leftClosed(ctx context.Context, name string) (*Deleted, error) {
+func (d *Databases) leftClosed(ctx context.Context, name string) error {
 	log, closed, err := natslog.OpenClosed(ctx, d.js, name)
 	if errors.Is(err, kv.ErrNoDatabase) || err == nil && !closed {
-		return nil, kv.Errorf(kv.ErrNoDatabase, "no deleted database %q is kept", name)
+		return kv.Errorf(kv.ErrNoDatabase, "no deleted database %q is kept", name)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &Deleted{Name: name, ID: log.ID()}, natslog.Reopen(ctx, d.js, log)
+	return natslog.Reopen(ctx, d.js, log)
 }
 
 // revive makes a database of what is kept of another one, which is not kept any more then.

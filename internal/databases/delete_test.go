@@ -164,7 +164,7 @@ func TestPrune(t *testing.T) {
 	r.fill()
 	now := time.Now()
 	conn := r.connect()
-	d, err := databases.Open(t.Context(), conn, databases.Config{Now: func() time.Time { return now }})
+	d, err := databases.Open(t.Context(), conn, databases.Config{Replicas: 1, Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,8 @@ package databases
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/millpondkv/millpond/events/natslog"
@@ -43,16 +43,18 @@ func CheckUnused(ctx context.Context, js jetstream.JetStream, name string) error
 	return nil
 }
 
-// deleted returns the notes without making the bucket.
+// Kept returns all databases that were deleted and can be had again.
+func Kept(ctx context.Context, js jetstream.JetStream) ([]Deleted, error) {
+	list, err := deleted(ctx, js, "*", "*")
+	return slices.DeleteFunc(list, func(t Deleted) bool { return t.Gone }), err
+}
+
 func deleted(ctx context.Context, js jetstream.JetStream, name, id string) ([]Deleted, error) {
-	bucket, err := js.KeyValue(ctx, notesBucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		return nil, nil
-	}
+	n, err := openNotes(ctx, js, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open the bucket %s: %w", notesBucket, err)
+		return nil, err
 	}
-	return (&notes{bucket}).deleted(ctx, name, id)
+	return n.deleted(ctx, name, id)
 }
 
 // pruneEvery is how often is looked for what is not to be kept any more.
@@ -74,16 +76,15 @@ func KeepPruned(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, lo
 	}
 }
 
-// prune is Prune where no bucket is to be made.
+// prune is Prune, and makes no bucket.
 func prune(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, logger *slog.Logger) error {
-	for _, name := range []string{"KV_" + notesBucket, checkpoints.Stream} {
-		if _, err := js.Stream(ctx, name); errors.Is(err, jetstream.ErrStreamNotFound) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
 	d, err := Open(ctx, conn, Config{Logger: logger})
+	if err != nil || d.notes == nil {
+		return err
+	}
+	if d.bucket, err = checkpoints.Open(ctx, js, checkpoints.Config{}); errors.Is(err, checkpoints.ErrNone) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -12,12 +12,16 @@ import (
 // notesBucket keeps a note for each database that is being made or was deleted.
 const notesBucket = "millpond_databases"
 
+// notes are those of the bucket; nil: there is none, and so no note.
 type notes struct{ jetstream.KeyValue }
 
-// openNotes makes the bucket unless it is there.
+// openNotes makes the bucket unless it is there, or replicas is 0.
 func openNotes(ctx context.Context, js jetstream.JetStream, replicas int) (*notes, error) {
 	bucket, err := js.KeyValue(ctx, notesBucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		if replicas == 0 {
+			return nil, nil
+		}
 		bucket, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 			Bucket: notesBucket, Description: "Millpond databases that are being made, or were deleted", Replicas: replicas,
 		})
@@ -33,6 +37,9 @@ func openNotes(ctx context.Context, js jetstream.JetStream, replicas int) (*note
 
 // read reads a note into v, and returns its revision; 0 if there is none.
 func (n *notes) read(ctx context.Context, key string, v any) (revision uint64, err error) {
+	if n == nil {
+		return 0, nil
+	}
 	entry, err := n.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return 0, nil
@@ -70,6 +77,9 @@ func (n *notes) remove(ctx context.Context, key string, revision uint64) error {
 
 // keys returns the keys that a pattern of NATS fits.
 func (n *notes) keys(ctx context.Context, pattern string) (keys []string, err error) {
+	if n == nil {
+		return nil, nil
+	}
 	lister, err := n.ListKeysFiltered(ctx, pattern)
 	if err != nil {
 		return nil, fmt.Errorf("list the notes: %w", err)
