@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"service":            append([]string{"service/wire", "internal/batch", "internal/checkpoints", "internal/databases", "internal/fault", "internal/measure", "internal/near"}, servers...),
 	"service/wire":       {"kv", "internal/codec"}, // clients use it too
 	"internal/serve":     append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/recovery", "internal/syncfile"}, servers...),
-	"internal/cluster":   append([]string{"service", "internal/front", "internal/config", "internal/fault"}, servers...),
+	"internal/cluster":   append([]string{"service", "internal/checkpoints", "internal/front", "internal/config", "internal/fault"}, servers...),
 	"internal/front":     {"kvconnect"},
 	"internal/recovery":  append([]string{"engine", "internal/checkpoints"}, servers...),         // what backup needs, made of what servers are made of
 	"internal/databases": append([]string{"internal/checkpoints", "internal/fault"}, servers...), // made with a state, and taken away with one
@@ -54,7 +54,7 @@ var arrows = map[string][]string{
 	"internal/fault":       {},                                           // named points and guards; nothing without the tag faults
 	"internal/importer":    {"client", "internal/ndjson", "kv", "kv/v8"}, // it writes as any client does
 	"internal/ndjson":      {"kv", "kv/v8", "kv/v8/literal"},
-	"internal/measure":     {"projection", "kv"}, // metrics that engine and service share
+	"internal/measure":     {"internal/checkpoints", "projection", "kv"}, // metrics that engine and service share
 	"internal/natsserver":  {},
 	"internal/near":        {},
 	"internal/syncfile":    {},

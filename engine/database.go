@@ -172,6 +172,7 @@ func (d *Database) start() {
 	})
 	d.startQueue(ctx)
 	d.work.Go(func() { d.keeper.Run(ctx) })
+	d.startBucket(ctx)
 }
 
 func newID() ulid.ULID { return ulid.MustNew(ulid.Now(), rand.Reader) }

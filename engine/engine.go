@@ -44,6 +44,14 @@ type Config struct {
 	// restart after a crash faster and writes more.
 	CheckpointBytes int64
 
+	// History is the log time for which the log is kept: what is older is trimmed once a checkpoint in NATS has it. 0 means seven days.
+	// A log in memory is kept whole.
+	History time.Duration
+
+	// Hold names the holds that are kept: those of archives that are to go on. All others are removed at the start, as nobody else
+	// can archive the logs of this directory.
+	Hold string
+
 	// AckWait is how long a listener of a queue may say nothing of a message before another one gets it. 0 means 10 s.
 	AckWait time.Duration
 }

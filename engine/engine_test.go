@@ -25,9 +25,15 @@ import (
 // childDir names the environment variable that makes this program a child which commits until it is killed.
 const childDir = "MILLPOND_TEST_CHILD_DIR"
 
+// trimDir is the same for a child whose log is trimmed meanwhile.
+const trimDir = "MILLPOND_TEST_TRIM_DIR"
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		commitForEver(dir)
+	}
+	if dir := os.Getenv(trimDir); dir != "" {
+		trimForEver(dir)
 	}
 	code := m.Run()
 	if err := noGoroutines(); err != nil && code == 0 {

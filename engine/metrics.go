@@ -14,6 +14,7 @@ type metrics struct {
 	projections *measure.Projections
 	foreign     *measure.Foreign
 	queues      *queue.Metrics
+	checkpoints *measure.Checkpoints
 }
 
 func newMetrics(registry prometheus.Registerer, log *slog.Logger) *metrics {
@@ -23,5 +24,6 @@ func newMetrics(registry prometheus.Registerer, log *slog.Logger) *metrics {
 	return &metrics{
 		sequencers: measure.NewSequencers(registry), projections: measure.NewProjections(registry, false),
 		foreign: measure.NewForeign(registry, log), queues: queue.NewMetrics(registry),
+		checkpoints: measure.NewCheckpoints(registry),
 	}
 }

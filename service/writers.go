@@ -13,6 +13,7 @@ import (
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/internal/databases"
 	"github.com/millpondkv/millpond/internal/measure"
 	"github.com/millpondkv/millpond/kv"
@@ -35,9 +36,13 @@ type WritersConfig struct {
 	Now         func() kv.Millis
 	NewID       func() ulid.ULID
 	Process     string
-	Checkpoints *Checkpoints // nil: each start replays the logs from their beginning
-	Logger      *slog.Logger
-	Registry    prometheus.Registerer
+	Checkpoints *Checkpoints  // nil: each start begins with the bucket's checkpoints
+	History     time.Duration // logs are not trimmed inside of so much log time
+
+	// CheckpointBytes is the growth of a log after which a checkpoint goes into the bucket.
+	CheckpointBytes int64
+	Logger          *slog.Logger
+	Registry        prometheus.Registerer
 
 	// BalanceEvery is how often databases are handed over to writers that lead fewer; 0 means 10 s.
 	BalanceEvery time.Duration
@@ -51,6 +56,7 @@ type Writers struct {
 	metrics *writerMetrics
 	foreign *measure.Foreign
 	queues  *queue.Metrics
+	kept    *measure.Checkpoints
 	leading atomic.Int64 // databases
 
 	mu     sync.Mutex
@@ -62,6 +68,7 @@ type Writers struct {
 // standing is the standby of one database.
 type standing struct {
 	projection atomic.Pointer[projection.Projection] // nil before the log is open
+	keeper     atomic.Pointer[checkpoints.Keeper]    // likewise
 	leading    atomic.Bool
 	yield      chan struct{}
 	dismiss    context.CancelCauseFunc // ends it
@@ -91,6 +98,7 @@ func NewWriters(conn *nats.Conn, c WritersConfig) (*Writers, error) {
 		known: map[string]*standing{}, said: map[string]string{},
 	}
 	w.queues = queue.NewMetrics(c.Registry)
+	w.kept = measure.NewCheckpoints(c.Registry)
 	c.Registry.MustRegister(unservedGauge(func() float64 {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -247,6 +255,11 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 	defer p.Close()
 	defer w.keep(ctx, keeper, logger)()
 	s.projection.Store(p)
+	kept := w.kept.Of(name)
+	bucket := checkpoints.NewKeeper(checkpoints.KeeperConfig{
+		Log: log, Projection: p, History: w.config.History, Bytes: w.config.CheckpointBytes, Now: w.config.Now, Metrics: kept, Logger: logger,
+	})
+	s.keeper.Store(bucket)
 	w.metrics.projections.Show(name, p, nil)
 	defer w.metrics.projections.Forget(name)
 	standby := writer.NewStandby(writer.StandbyConfig{
@@ -261,6 +274,7 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 		w.leads(s, 1)
 		defer w.leads(s, -1)
 		defer w.feedQueue(reign, log)()
+		defer keepBucket(reign, bucket, q.Renew, kept)()
 		err := Reign{
 			Database: name, Writer: q.Writer(), Leader: q, Chain: p.Chain, Now: w.config.Now, Process: w.config.Process, Lease: w.config.Lease,
 			Refused: w.metrics.refused.WithLabelValues(name).Inc, Logger: logger,
@@ -315,6 +329,18 @@ func (w *Writers) keep(ctx context.Context, keeper *projection.Checkpointer, log
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 		defer cancel()
 		save(last, keeper, logger)
+	}
+}
+
+// keepBucket takes checkpoints into the bucket until stop is called.
+func keepBucket(ctx context.Context, keeper *checkpoints.Keeper, renew func(), kept *measure.Checkpointed) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() { defer close(ended); keeper.Run(ctx, renew) }()
+	return func() {
+		cancel()
+		<-ended
+		kept.Forget()
 	}
 }
 

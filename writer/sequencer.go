@@ -82,6 +82,7 @@ type Sequencer struct {
 	waiting      []*request // in the order of their coming
 	waitingBytes int
 	indexes      []chan ReadIndex // read indexes that wait for a record to be acked
+	stale        bool             // a new epoch is to be begun: see Renew
 	closed       bool             // no request is taken any more
 	failed       bool             // and none ever will be, by any writer: the log is damaged
 	wake         chan struct{}    // has room for one; filled when waiting or closed change
@@ -139,6 +140,12 @@ func (s *Sequencer) lead(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if s.takeStale() && !closing {
+			if err := s.beginEpoch(ctx); err != nil {
+				return err
+			}
+			s.rest()
+		}
 		if closing && s.idle() { // or there may be a record for nothing, on a log that cannot be reached
 			return s.resign(ctx)
 		}
@@ -157,6 +164,22 @@ func (s *Sequencer) Close() {
 	defer s.mu.Unlock()
 	s.closed = true
 	s.signal()
+}
+
+// Renew makes the sequencer begin a new epoch before it decides more, so that the record of the current one may be trimmed away. It does
+// not block.
+func (s *Sequencer) Renew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stale = true
+	s.signal()
+}
+
+func (s *Sequencer) takeStale() (stale bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stale, s.stale = s.stale, false
+	return stale
 }
 
 // Begun returns a channel that is closed once the sequencer leads for the first time.
@@ -178,9 +201,9 @@ func (s *Sequencer) wait(ctx context.Context) (closing bool) {
 	}
 	for {
 		s.mu.Lock()
-		waiting, closed := len(s.waiting)+len(s.indexes), s.closed
+		waiting, stale, closed := len(s.waiting)+len(s.indexes), s.stale, s.closed
 		s.mu.Unlock()
-		if waiting > 0 || closed {
+		if waiting > 0 || stale || closed {
 			return closed
 		}
 		select {

@@ -16,6 +16,6 @@ at any of its commits. It is in a directory, LOCATION/DATABASE. "millpond restor
   millpond backup prune /backups --db orders --keep 720h`,
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(newBackupCreateCommand(), newBackupRunCommand(), newBackupListCommand(), newBackupVerifyCommand(), newBackupPruneCommand())
+	cmd.AddCommand(newBackupCreateCommand(), newBackupRunCommand(), newBackupListCommand(), newBackupVerifyCommand(), newBackupPruneCommand(), newBackupReleaseCommand())
 	return cmd
 }

@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millpondkv/millpond/backup"
+	"github.com/millpondkv/millpond/internal/recovery"
+	"github.com/millpondkv/millpond/kv"
 )
 
 func newBackupRunCommand() *cobra.Command {
@@ -23,7 +25,10 @@ func newBackupRunCommand() *cobra.Command {
 
 It goes on where the archive ends, whatever stopped it before. If the log does not go on there, because it was trimmed or is
 another one now, a full copy begins a new piece of the archive, and a warning says so. If the cluster or the location cannot be
-reached, it tries again for ever.`,
+reached, it tries again for ever.
+
+In a cluster it notes how far it has come, and the log is not trimmed beyond that, also while it does not run: millpond status shows
+this hold, and millpond backup release ends it, for an archive that is given up.`,
 		Example: `  millpond backup run /backups --nats nats://a:4222,nats://b:4222 --db orders`,
 		Args:    cobra.ExactArgs(1),
 	}
@@ -35,10 +40,14 @@ reached, it tries again for ever.`,
 				return usagef("--every must be more than 0, and --full-every not negative")
 			}
 			a.Progress = func(string, int64) {}
+			run := backup.RunConfig{Every: s.Every, Bytes: backup.DefaultBytes, Merge: backup.DefaultMerge, FullEvery: s.FullEvery, Retry: backup.DefaultRetry}
 			return s.source(ctx, s.Database, a.Logger, func(source backup.Source) error {
-				return a.Run(ctx, source, backup.RunConfig{
-					Every: s.Every, Bytes: backup.DefaultBytes, Merge: backup.DefaultMerge, FullEvery: s.FullEvery, Retry: backup.DefaultRetry,
-				})
+				if cluster, ok := source.(*recovery.Cluster); ok { // the log of a stopped serve is trimmed by nobody
+					run.Archived = recovery.MoveHold(ctx, a.Logger, func(ctx context.Context, at kv.Position) error {
+						return cluster.SetHold(ctx, args[0], at)
+					})
+				}
+				return a.Run(ctx, source, run)
 			})
 		})
 	}

@@ -89,6 +89,14 @@ func (s *sections) end() error {
 	return err
 }
 
+// checkpoint says where the newest checkpoint of a database is.
+func checkpoint(c *cluster.CheckpointView) string {
+	if c == nil {
+		return "-"
+	}
+	return fmt.Sprint(c.Position)
+}
+
 func writeOverview(w io.Writer, o *cluster.Overview) error {
 	s := &sections{w: w}
 	s.begin("DATABASE", "LEADER", "EPOCH", "END")
@@ -103,13 +111,19 @@ func writeOverview(w io.Writer, o *cluster.Overview) error {
 	for _, r := range o.Writers {
 		s.row(r.Process, r.Database, fmt.Sprint(r.Position), duty(r))
 	}
-	s.begin("STREAM OF", "MESSAGES", "SIZE", "REPLICAS")
+	s.begin("STREAM OF", "FIRST", "MESSAGES", "SIZE", "CHECKPOINT", "REPLICAS")
 	for _, d := range o.Databases {
 		if d.Problem != "" {
-			s.row(d.Name, "-", "-", "no answer")
+			s.row(d.Name, "-", "-", "-", "-", "no answer")
 			continue
 		}
-		s.row(d.Name, fmt.Sprint(d.Messages), size(d.Bytes), replicas(d.Replicas))
+		s.row(d.Name, fmt.Sprint(d.First), fmt.Sprint(d.Messages), size(d.Bytes), checkpoint(d.Checkpoint), replicas(d.Replicas))
+	}
+	s.begin("LOG OF", "HELD AT", "BY", "HOLD")
+	for _, d := range o.Databases {
+		for _, h := range d.Holds {
+			s.row(d.Name, fmt.Sprint(h.Position), h.Of, h.Name)
+		}
 	}
 	s.begin("NATS SERVER", "VERSION", "SYNCS")
 	for _, server := range o.Servers.Known {

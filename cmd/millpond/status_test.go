@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/internal/cluster"
 	"github.com/millpondkv/millpond/service"
 )
@@ -16,9 +17,10 @@ func TestStatusTable(t *testing.T) {
 	var out strings.Builder
 	err := writeOverview(&out, &cluster.Overview{
 		Databases: []cluster.DatabaseView{
-			{Name: "default", Leader: "kvwriter a 1", Epoch: 7, End: 1234, Messages: 1234, Bytes: 12 << 20, Replicas: []natslog.Replica{
-				{Server: "nats1", Leader: true, Current: true}, {Server: "nats2", Current: true}, {Server: "nats3", Offline: true, Lag: 4}, {Server: "nats4", Lag: 2},
-			}},
+			{Name: "default", Leader: "kvwriter a 1", Epoch: 7, End: 1234, First: 900, Messages: 1234, Bytes: 12 << 20, Checkpoint: &cluster.CheckpointView{Position: 1200},
+				Holds: []checkpoints.Hold{{Name: "backup-1", Position: 900, Of: "the backup to /backup"}}, Replicas: []natslog.Replica{
+					{Server: "nats1", Leader: true, Current: true}, {Server: "nats2", Current: true}, {Server: "nats3", Offline: true, Lag: 4}, {Server: "nats4", Lag: 2},
+				}},
 			{Name: "orders", Problem: "no leader"},
 		},
 		Readers: []cluster.ReplicaView{{Process: "kvreader b 1", Database: "default", Position: 1230, Lag: 4}, {Process: "kvreader c 1", Database: "default", Position: 3, Damaged: true}, {Process: "kvreader d 1", Database: "default", Lag: 1234, Problem: "it is being opened"}},
@@ -49,9 +51,12 @@ kvwriter b 1  default   1230      standing by
 kvwriter c 1  default   0         NOT STANDING BY: the log ends at 4 and had 5
 kvwriter d 1  default   7         DAMAGED
 
-STREAM OF  MESSAGES  SIZE    REPLICAS
-default    1234      12 MiB  nats1 leads, nats2 current, nats3 OFFLINE by 4, nats4 BEHIND by 2
-orders     -         -       no answer
+STREAM OF  FIRST  MESSAGES  SIZE    CHECKPOINT  REPLICAS
+default    900    1234      12 MiB  1200        nats1 leads, nats2 current, nats3 OFFLINE by 4, nats4 BEHIND by 2
+orders     -      -         -       -           no answer
+
+LOG OF   HELD AT  BY                     HOLD
+default  900      the backup to /backup  backup-1
 
 NATS SERVER  VERSION  SYNCS
 nats1        2.15.2   always

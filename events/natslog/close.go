@@ -2,6 +2,7 @@ package natslog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -41,7 +42,12 @@ func Close(ctx context.Context, js jetstream.JetStream, database string) (*Log, 
 	}
 	m, err := log.stream.GetLastMsgForSubject(ctx, closedSubject(log.id))
 	if err == nil {
-		return log, kv.Position(m.Sequence), nil
+		_, last, err := log.Bounds(ctx)
+		if err != nil || last == kv.Position(m.Sequence) {
+			return log, last, err
+		}
+	} else if !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, 0, fmt.Errorf("close the log of %q: %w", database, err)
 	}
 	ack, err := js.Publish(ctx, closedSubject(log.id), nil, jetstream.WithExpectStream(c.Name))
 	if err != nil {

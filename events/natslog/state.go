@@ -12,6 +12,7 @@ import (
 
 // State is how a log is kept, as the leader of its stream says.
 type State struct {
+	ID              string // the database's UUID
 	Messages, Bytes uint64
 	First, Last     kv.Position
 	Replicas        []Replica // the leader first
@@ -35,7 +36,7 @@ func Describe(ctx context.Context, js jetstream.JetStream, database string) (Sta
 	}
 	info := log.stream.CachedInfo()
 	s := State{
-		Messages: info.State.Msgs, Bytes: info.State.Bytes, Unsafe: log.Unsafe(),
+		ID: log.ID(), Messages: info.State.Msgs, Bytes: info.State.Bytes, Unsafe: log.Unsafe(),
 		First: kv.Position(info.State.FirstSeq), Last: kv.Position(info.State.LastSeq),
 	}
 	if info.Cluster == nil || info.Cluster.Leader == "" {

@@ -32,6 +32,13 @@ type Config struct {
 	Memory   bool // keep it in memory: lost with the server
 }
 
+func (c Config) storage() jetstream.StorageType {
+	if c.Memory {
+		return jetstream.MemoryStorage
+	}
+	return jetstream.FileStorage
+}
+
 // Bucket keeps the checkpoints of all databases of a NATS system, replicated like their logs. Its methods may be called from
 // several goroutines. A checkpoint is named by its position and never changes.
 type Bucket struct {
@@ -55,10 +62,7 @@ func Open(ctx context.Context, js jetstream.JetStream, c Config) (*Bucket, error
 }
 
 func create(ctx context.Context, js jetstream.JetStream, c Config) (jetstream.Stream, error) {
-	config := jetstream.ObjectStoreConfig{Bucket: bucket, Description: "Checkpoints of the Millpond databases", Replicas: c.Replicas}
-	if c.Memory {
-		config.Storage = jetstream.MemoryStorage
-	}
+	config := jetstream.ObjectStoreConfig{Bucket: bucket, Description: "Checkpoints of the Millpond databases", Replicas: c.Replicas, Storage: c.storage()}
 	_, err := js.CreateObjectStore(ctx, config)
 	if err != nil && !errors.Is(err, jetstream.ErrBucketExists) { // somebody else was faster
 		return nil, err

@@ -36,7 +36,7 @@ func (b *Bucket) Get(ctx context.Context, databaseID string, at kv.Position) (io
 
 func (b *Bucket) read(ctx context.Context, o *jetstream.ObjectInfo) (*contents, error) {
 	subject := chunkSubject + o.NUID
-	there, err := b.subjects(ctx, subject)
+	there, err := subjects(ctx, b.stream, subject)
 	if err != nil {
 		return nil, fmt.Errorf("read the checkpoint %s: %w", o.Name, err)
 	}

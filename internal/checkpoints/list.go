@@ -48,11 +48,11 @@ func (b *Bucket) List(ctx context.Context, databaseID string) (list []Info, err 
 
 // objects returns what is noted of the checkpoints of a database.
 func (b *Bucket) objects(ctx context.Context, databaseID string) (list []*jetstream.ObjectInfo, err error) {
-	subjects, err := b.subjects(ctx, metaSubject+">")
+	metas, err := subjects(ctx, b.stream, metaSubject+">")
 	if err != nil {
 		return nil, err
 	}
-	for subject := range subjects {
+	for subject := range metas {
 		name, err := base64.URLEncoding.DecodeString(strings.TrimPrefix(subject, metaSubject))
 		if err != nil || !strings.HasPrefix(string(name), databaseID+"/") {
 			continue
@@ -99,8 +99,8 @@ func infoOf(o *jetstream.ObjectInfo) (Info, error) {
 }
 
 // subjects returns how many messages each of the subjects has that the filter fits.
-func (b *Bucket) subjects(ctx context.Context, filter string) (map[string]uint64, error) {
-	info, err := b.stream.Info(ctx, jetstream.WithSubjectFilter(filter))
+func subjects(ctx context.Context, s jetstream.Stream, filter string) (map[string]uint64, error) {
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(filter))
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ const sweepAfter = 4 * putBound
 // Sweep deletes what a Put or a Delete of that database's checkpoints that died has left behind.
 func (b *Bucket) Sweep(ctx context.Context, databaseID string, now time.Time) error {
 	// The contents first: those of a Put that ends in between are old enough only if it died.
-	contents, err := b.subjects(ctx, chunkSubject+databaseID+".>")
+	contents, err := subjects(ctx, b.stream, chunkSubject+databaseID+".>")
 	if err != nil {
 		return fmt.Errorf("look for unfinished checkpoints: %w", err)
 	}

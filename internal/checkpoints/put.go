@@ -55,6 +55,7 @@ func (b *Bucket) Put(ctx context.Context, databaseID string, write func(w io.Wri
 		err = b.verify(ctx, o)
 	}
 	if err != nil {
+		out.settle()
 		b.discard(ctx, o)
 		return Info{}, fmt.Errorf("put a checkpoint: %w", err)
 	}
@@ -160,6 +161,19 @@ func (w *chunkWriter) flush(most int) error {
 		w.flights = w.flights[1:]
 	}
 	return nil
+}
+
+// settle waits for what is in flight, so that nothing is stored after it was discarded.
+func (w *chunkWriter) settle() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), purgeWait)
+	defer cancel()
+	for _, flight := range w.flights {
+		select {
+		case <-flight.Ok():
+		case <-flight.Err():
+		case <-ctx.Done():
+		}
+	}
 }
 
 func (w *chunkWriter) wait(flight jetstream.PubAckFuture) error {

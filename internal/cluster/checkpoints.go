@@ -9,8 +9,8 @@ import (
 
 // Checkpoints is the settings of where a program keeps checkpoints.
 type Checkpoints struct {
-	CheckpointDir   string      `config:"checkpoint-dir" help:"keep checkpoints of the databases in this directory, which belongs to this process alone; without it each start replays the logs from their beginning" tradeoff:"a start takes the time of what was written since the last checkpoint, not of all that ever was"`
-	CheckpointBytes config.Size `config:"checkpoint-bytes" default:"64MiB" help:"take a checkpoint of a database each time its log has grown by so much" tradeoff:"less makes a start after a crash faster and writes more"`
+	CheckpointDir   string      `config:"checkpoint-dir" help:"keep checkpoints of the databases in this directory, which belongs to this process alone; without it each start takes the newest checkpoint that NATS has, and replays the rest of the log" tradeoff:"a start reads from a disk of its own, and the log is known to have lost what was acked if it has"`
+	CheckpointBytes config.Size `config:"checkpoint-bytes" default:"64MiB" help:"take a checkpoint of a database each time its log has grown by so much: into that directory, and a kvwriter that leads also into NATS, once the log has grown by the size of the last one too" tradeoff:"less makes a start after a crash faster and writes more"`
 }
 
 // open locks the directory. It returns nil if there is none.

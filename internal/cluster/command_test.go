@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millpondkv/millpond/internal/front"
 	"github.com/spf13/cobra"
@@ -51,8 +52,9 @@ func TestRefused(t *testing.T) {
 		"--replicas 1 keeps too few copies": &ReaderConfig{AccessToken: token, Replicas: 1},
 		"use at least 12":                   &ReaderConfig{AccessToken: "short", Replicas: 3},
 		"it must be at least 2s":            &WriterConfig{},
-		`no database can be named "Orders"`: &WriterConfig{Lease: minLease, Databases: []string{"Orders"}},
-		"--checkpoint-bytes must be":        &WriterConfig{Lease: minLease, HTTPAddr: "127.0.0.1:0", Checkpoints: Checkpoints{CheckpointDir: t.TempDir()}},
+		`no database can be named "Orders"`: &WriterConfig{Lease: minLease, History: time.Hour, Databases: []string{"Orders"}},
+		"--history must be above zero":      &WriterConfig{Lease: minLease},
+		"--checkpoint-bytes must be":        &WriterConfig{Lease: minLease, History: time.Hour, HTTPAddr: "127.0.0.1:0", Checkpoints: Checkpoints{CheckpointDir: t.TempDir()}},
 	} {
 		if err := s.Run(t.Context(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v; want a sentence with %q", err, want)

@@ -36,7 +36,7 @@ func serveAlone(t *testing.T) string {
 	ctx, cancel := context.WithCancel(context.Background())
 	addr, ended := freeAddr(t), make(chan error, 1)
 	go func() {
-		ended <- serve.Run(ctx, serve.Config{Memory: true, Addr: addr, AccessToken: token, CreateDatabases: true, DrainTimeout: time.Second},
+		ended <- serve.Run(ctx, serve.Config{Memory: true, History: time.Hour, Addr: addr, AccessToken: token, CreateDatabases: true, DrainTimeout: time.Second},
 			io.Discard, slog.New(slog.DiscardHandler))
 	}()
 	t.Cleanup(func() {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/service"
 	"github.com/nats-io/nats.go"
@@ -31,11 +32,22 @@ type DatabaseView struct {
 	Name     string            `json:"name"`
 	Leader   string            `json:"leader,omitempty"` // the process that leads; empty: none that answers
 	Epoch    kv.Position       `json:"epoch"`
-	End      kv.Position       `json:"end"` // the highest position that is known of
+	End      kv.Position       `json:"end"`   // the highest position that is known of
+	First    kv.Position       `json:"first"` // what was before it was trimmed
 	Messages uint64            `json:"messages"`
 	Bytes    uint64            `json:"bytes"` // on the disk of each replica
 	Replicas []natslog.Replica `json:"replicas"`
 	Problem  string            `json:"problem,omitempty"` // why its stream cannot be described
+
+	Checkpoint *CheckpointView    `json:"checkpoint,omitempty"` // the newest one in NATS
+	Holds      []checkpoints.Hold `json:"holds,omitempty"`      // what keeps the log from being trimmed
+}
+
+// CheckpointView is a checkpoint of a database.
+type CheckpointView struct {
+	Position kv.Position `json:"position"`
+	Taken    time.Time   `json:"taken"`
+	Bytes    int64       `json:"bytes"`
 }
 
 // ReplicaView is one database of a reader.
@@ -62,6 +74,7 @@ const (
 	statusWait   = time.Second     // for the processes
 	describeWait = 3 * time.Second // for JetStream, which may have lost a leader
 	describeMost = 16              // streams at the same time
+	holdSilence  = time.Hour       // of a backup: it stands still
 )
 
 // Look asks processes, streams and servers at the same time, over a connection. What does not answer becomes a warning.
@@ -95,7 +108,9 @@ func (c NATS) Look(ctx context.Context, conn *nats.Conn) (Overview, error) {
 // state is what JetStream says of a log.
 type state struct {
 	natslog.State
-	err error
+	err        error
+	checkpoint *CheckpointView
+	holds      []checkpoints.Hold
 }
 
 func describe(ctx context.Context, js jetstream.JetStream) (map[string]state, error) {
@@ -105,6 +120,8 @@ func describe(ctx context.Context, js jetstream.JetStream) (map[string]state, er
 	if err != nil {
 		return nil, err
 	}
+	bucket, bucketErr := checkpoints.Open(ctx, js, checkpoints.Config{})
+	holds, holdsErr := checkpoints.OpenHolds(ctx, js, checkpoints.Config{})
 	var mu sync.Mutex
 	var describing sync.WaitGroup
 	states, free := map[string]state{}, make(chan struct{}, describeMost)
@@ -112,21 +129,39 @@ func describe(ctx context.Context, js jetstream.JetStream) (map[string]state, er
 		free <- struct{}{}
 		describing.Go(func() {
 			defer func() { <-free }()
-			s, err := natslog.Describe(ctx, js, name)
+			var s state
+			s.State, s.err = natslog.Describe(ctx, js, name)
+			if bucketErr == nil && s.ID != "" {
+				s.checkpoint = newestCheckpoint(ctx, bucket, s.ID)
+			}
+			if holdsErr == nil && s.ID != "" {
+				s.holds, _ = holds.List(ctx, s.ID) // a server that does not answer shows elsewhere
+			}
 			mu.Lock()
 			defer mu.Unlock()
-			states[name] = state{s, err}
+			states[name] = s
 		})
 	}
 	describing.Wait()
 	return states, nil
 }
 
+// newestCheckpoint returns nil if there is none, or nobody says.
+func newestCheckpoint(ctx context.Context, bucket *checkpoints.Bucket, id string) *CheckpointView {
+	list, err := bucket.List(ctx, id)
+	if err != nil || len(list) == 0 {
+		return nil
+	}
+	newest := list[len(list)-1]
+	return &CheckpointView{newest.Position, newest.Taken, newest.Bytes}
+}
+
 // fill puts together what processes and streams say of each database.
 func (o *Overview) fill(processes []service.Status, states map[string]state) {
 	databases := map[string]*DatabaseView{}
 	for name, s := range states {
-		databases[name] = &DatabaseView{Name: name, End: s.Last, Messages: s.Messages, Bytes: s.Bytes, Replicas: s.Replicas}
+		databases[name] = &DatabaseView{Name: name, End: s.Last, First: s.First, Messages: s.Messages, Bytes: s.Bytes, Replicas: s.Replicas,
+			Checkpoint: s.checkpoint, Holds: s.holds}
 		if s.err != nil {
 			databases[name].Problem = s.err.Error()
 		}
@@ -188,6 +223,12 @@ func (o *Overview) warn(processes []service.Status, states map[string]state) {
 				say("the replica of %q on %s is offline; start that NATS server, it catches up by itself", d.Name, r.Server)
 			} else if !r.Current {
 				say("the replica of %q on %s has not caught up", d.Name, r.Server)
+			}
+		}
+		for _, h := range d.Holds {
+			if time.Since(h.Moved) > holdSilence {
+				say("%s has archived nothing of %q since %s and holds its log; start it again, or give it up with millpond backup release %s --db %s",
+					h.Of, d.Name, h.Moved.Format(time.RFC3339), h.Name, d.Name)
 			}
 		}
 		for _, sentence := range states[d.Name].Unsafe {

@@ -132,7 +132,7 @@ func reader(t *testing.T, nats NATS, change func(*ReaderConfig)) *program {
 
 func writer(t *testing.T, nats NATS, change func(*WriterConfig)) *program {
 	t.Helper()
-	c := &WriterConfig{NATS: nats, Safety: Safety{AllowUnsafe: true}, Lease: minLease, HTTPAddr: freeAddr(t)}
+	c := &WriterConfig{NATS: nats, Safety: Safety{AllowUnsafe: true}, Lease: minLease, History: time.Hour, HTTPAddr: freeAddr(t)}
 	if change != nil {
 		change(c)
 	}

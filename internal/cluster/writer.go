@@ -21,6 +21,7 @@ type WriterConfig struct {
 	Databases   []string      `config:"databases" help:"lead only these databases; without it all"`
 	Lease       time.Duration `config:"lease" default:"2s" help:"take over a database when nothing was heard of its leader for so long; the same for all writers" tradeoff:"less makes a takeover faster, and a busy machine lose its lead sooner"`
 	QuorumReads bool          `config:"quorum-reads" help:"prove with a record of the log, and not by the lease, that this process leads, whenever a strong read asks" tradeoff:"needs no trust in clocks' speed, and makes reads of an idle database as slow as writes"`
+	History     time.Duration `config:"history" default:"168h" help:"keep the log of so much time, for history and restores within the cluster; what is older is trimmed once a checkpoint has it" tradeoff:"more takes more disk"`
 	HTTPAddr    string        `config:"http-addr" default:"127.0.0.1:4513" help:"serve health and metrics on this address"`
 }
 
@@ -59,7 +60,8 @@ func (c *WriterConfig) Run(ctx context.Context, log *slog.Logger) error {
 	go check.repeat(ctx, link)
 	clock := new(clock)
 	writers, err := service.NewWriters(link.Conn, service.WritersConfig{
-		Only: c.Databases, AllowUnsafe: c.AllowUnsafe, Lease: c.Lease, QuorumReads: c.QuorumReads, Now: clock.now, NewID: newID, Process: process, Checkpoints: checkpoints, Logger: log, Registry: web.Registry,
+		Only: c.Databases, AllowUnsafe: c.AllowUnsafe, Lease: c.Lease, QuorumReads: c.QuorumReads, Now: clock.now, NewID: newID, Process: process, Checkpoints: checkpoints,
+		History: c.History, CheckpointBytes: int64(c.CheckpointBytes), Logger: log, Registry: web.Registry,
 	})
 	if err != nil {
 		return err
@@ -89,6 +91,9 @@ func (c *WriterConfig) Run(ctx context.Context, log *slog.Logger) error {
 func (c *WriterConfig) check() error {
 	if c.Lease < minLease {
 		return fmt.Errorf("--lease is %v; it must be at least %v", c.Lease, minLease)
+	}
+	if c.History <= 0 {
+		return errors.New("--history must be above zero")
 	}
 	for _, name := range c.Databases {
 		if !kv.ValidDatabaseName(name) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -11,8 +12,10 @@ import (
 	"github.com/millpondkv/millpond/backup"
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/internal/recovery"
 	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/projection"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -39,11 +42,16 @@ func startNATS(t *testing.T) func() (*nats.Conn, error) {
 // newLog makes the log of the database "d", with an epoch and so many commits of one key each.
 func newLog(t *testing.T, conn *nats.Conn, commits int) (*natslog.Log, *events.Chain) {
 	t.Helper()
+	return newLogOf(t, conn, "d", commits)
+}
+
+func newLogOf(t *testing.T, conn *nats.Conn, database string, commits int) (*natslog.Log, *events.Chain) {
+	t.Helper()
 	js, err := jetstream.New(conn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := natslog.Create(t.Context(), js, "d", natslog.Config{Memory: true})
+	log, err := natslog.Create(t.Context(), js, database, natslog.Config{Memory: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +141,7 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// The state of a log that does not reach back to the beginning cannot be had from it.
+// A log that was trimmed behind a checkpoint is backed up from there; without one its state cannot be had.
 func TestTrimmedCluster(t *testing.T) {
 	dial := startNATS(t)
 	own, err := dial()
@@ -141,7 +149,7 @@ func TestTrimmedCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer own.Close()
-	newLog(t, own, 10)
+	log, chain := newLog(t, own, 10)
 	js, err := jetstream.New(own)
 	if err != nil {
 		t.Fatal(err)
@@ -160,6 +168,45 @@ func TestTrimmedCluster(t *testing.T) {
 	defer source.Close()
 	if _, err := source.WriteCheckpoint(t.Context(), new(bytes.Buffer)); !errors.Is(err, events.ErrTrimmed) {
 		t.Errorf("WriteCheckpoint: %v; want ErrTrimmed", err)
+	}
+	bucket, err := checkpoints.Open(t.Context(), js, checkpoints.Config{Replicas: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = bucket.Put(t.Context(), log.ID(), func(w io.Writer) (events.Chain, error) { // of another log with the same records
+		other, _ := newLogOf(t, own, "other", 7)
+		p := projection.New(projection.Options{})
+		defer p.Close()
+		if err := p.CatchUp(t.Context(), other, 8); err != nil {
+			return events.Chain{}, err
+		}
+		return p.WriteCheckpoint(t.Context(), w, log.ID())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var contents bytes.Buffer
+	at, err := source.WriteCheckpoint(t.Context(), &contents)
+	if err != nil || at.Applied != chain.Applied {
+		t.Fatalf("WriteCheckpoint: at %d, %v; want %d", at.Applied, err, chain.Applied)
+	}
+	state, _, err := recovery.ReadState(&contents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer state.Close()
+	if live, _ := state.Count(0); live != 10 {
+		t.Errorf("the state has %d entries; want 10", live)
+	}
+	if err := source.SetHold(t.Context(), "/backups", 9); err != nil {
+		t.Fatal(err)
+	}
+	holds, err := checkpoints.OpenHolds(t.Context(), js, checkpoints.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, err := holds.List(t.Context(), log.ID()); err != nil || len(list) != 1 || list[0].Position != 9 || list[0].Name != recovery.HoldName("/backups") {
+		t.Errorf("the holds are %v, %v", list, err)
 	}
 	if _, err := recovery.OpenCluster(t.Context(), dial, "nothing"); !errors.Is(err, kv.ErrNoDatabase) {
 		t.Errorf("open what is not there: %v; want ErrNoDatabase", err)

@@ -9,12 +9,23 @@ import (
 	"github.com/millpondkv/millpond/backup"
 	"github.com/millpondkv/millpond/engine"
 	"github.com/millpondkv/millpond/internal/recovery"
+	"github.com/millpondkv/millpond/kv"
 )
 
 // archives keeps an archive of every database of an engine.
 type archives struct {
 	config backup.Config // of each, but for its name
 	run    backup.RunConfig
+
+	location string
+}
+
+// hold names the holds of the archives; empty if there are none.
+func (a *archives) hold() string {
+	if a == nil {
+		return ""
+	}
+	return recovery.HoldName(a.location)
 }
 
 // newArchives returns nil if no archives are to be kept. It refuses settings that cannot work, and asks nobody yet.
@@ -31,7 +42,8 @@ func newArchives(c Config, log *slog.Logger) (*archives, error) {
 		return nil, err
 	}
 	return &archives{
-		config: backup.Config{Blob: blob, Recipients: recipients, Now: time.Now, NewID: recovery.NewID(), Logger: log},
+		location: c.BackupTo,
+		config:   backup.Config{Blob: blob, Recipients: recipients, Now: time.Now, NewID: recovery.NewID(), Logger: log},
 		run: backup.RunConfig{
 			Every: backup.DefaultEvery, Bytes: backup.DefaultBytes, Merge: backup.DefaultMerge, FullEvery: backup.DefaultFullEvery, Retry: backup.DefaultRetry,
 		},
@@ -55,8 +67,12 @@ func (a *archives) keep(ctx context.Context, e *engine.Engine) {
 			begun[db.Name()] = true
 			config := a.config
 			config.Database = db.Name()
+			run := a.run
+			run.Archived = recovery.MoveHold(ctx, config.Logger, func(ctx context.Context, at kv.Position) error {
+				return db.Archived(ctx, recovery.HoldOf(a.location), at)
+			})
 			running.Go(func() {
-				if err := backup.Open(config).Run(ctx, recovery.Open(db), a.run); err != nil {
+				if err := backup.Open(config).Run(ctx, recovery.Open(db), run); err != nil {
 					config.Logger.Error("the last records could not be archived; they will be when the server starts again", "database", db.Name(), "error", err)
 				}
 			})

@@ -18,6 +18,7 @@ type Config struct {
 	TrustForwarded  bool          `config:"trust-forwarded" help:"believe X-Forwarded-Proto and X-Forwarded-Host; only behind a proxy that sets both"`
 	Raw             bool          `config:"raw" help:"accept keys and values that no client can decode, for protocol test suites"`
 	CheckpointBytes config.Size   `config:"checkpoint-bytes" default:"64MiB" help:"take a checkpoint each time the log has grown by so much" tradeoff:"less makes a start after a crash faster and writes more"`
+	History         time.Duration `config:"history" default:"168h" help:"keep the log of so much time, for history and restores from it; what is older is trimmed once a checkpoint has it" tradeoff:"more takes more disk"`
 	DrainDelay      time.Duration `config:"drain-delay" default:"0s" help:"go on serving for so long after SIGTERM, with /readyz saying no, so that a load balancer notices"`
 	DrainTimeout    time.Duration `config:"drain-timeout" default:"25s" help:"how long requests in flight may take to finish after SIGTERM"`
 	DebugAddr       string        `config:"debug-addr" help:"serve pprof on this address; keep it on loopback"`

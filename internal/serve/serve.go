@@ -22,6 +22,9 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 	if err := front.CheckToken(c.AccessToken); err != nil {
 		return err
 	}
+	if c.History <= 0 {
+		return errors.New("--history must be above zero")
+	}
 	archives, err := newArchives(c, log)
 	if err != nil {
 		return err
@@ -42,7 +45,7 @@ func Run(ctx context.Context, c Config, out io.Writer, log *slog.Logger) error {
 	}
 	e, err := engine.Open(ctx, engine.Config{
 		Dir: c.Data, Memory: c.Memory, CreateDatabases: c.CreateDatabases, Logger: log, Registry: web.Registry,
-		CheckpointBytes: int64(c.CheckpointBytes),
+		CheckpointBytes: int64(c.CheckpointBytes), History: c.History, Hold: archives.hold(),
 	})
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		log.Info("stopped before the databases were open")

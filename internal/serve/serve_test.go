@@ -2,6 +2,7 @@ package serve_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -49,6 +50,7 @@ func (b *buffer) String() string {
 
 func run(ctx context.Context, c serve.Config, out io.Writer) error {
 	c.CreateDatabases, c.DrainTimeout = true, 5*time.Second
+	c.History = cmp.Or(c.History, time.Hour)
 	return serve.Run(ctx, c, out, slog.New(slog.DiscardHandler))
 }
 
