@@ -310,7 +310,8 @@ func (d *Databases) forget(ctx context.Context, t *Deleted) (err error) {
 // at most to be stored.
 const abandonedAfter = 4 * time.Hour
 
-// Prune removes what is kept of databases that were deleted and whose time has come, and what was left by a Make that has died.
+// Prune removes what is kept of databases that were deleted and whose time has come, and what was left by a Make that has died. It
+// removes no log.
 func (d *Databases) Prune(ctx context.Context) error {
 	list, err := d.notes.deleted(ctx, "*", "*")
 	if err != nil {
@@ -321,9 +322,9 @@ func (d *Databases) Prune(ctx context.Context) error {
 		switch {
 		case !d.Now().After(t.Until):
 		case t.Gone:
-			failed = append(failed, d.notes.remove(ctx, deletedKey(t.Name, t.ID), t.revision))
+			failed = append(failed, d.erase(ctx, &t))
 		case t.kept():
-			failed = append(failed, d.remove(ctx, &t), d.forget(ctx, &t))
+			failed = append(failed, d.expire(ctx, &t))
 		}
 	}
 	keys, err := d.notes.keys(ctx, makingKey("*"))
@@ -331,6 +332,23 @@ func (d *Databases) Prune(ctx context.Context) error {
 		failed = append(failed, d.abandon(ctx, key))
 	}
 	return errors.Join(append(failed, err)...)
+}
+
+// expire forgets a database whose time has come, unless its deletion was not gone on with to its end.
+func (d *Databases) expire(ctx context.Context, t *Deleted) error {
+	log, _, err := natslog.OpenClosed(ctx, d.js, t.Name)
+	if errors.Is(err, kv.ErrNoDatabase) || err == nil && log.ID() != t.ID {
+		return d.forget(ctx, t)
+	}
+	return err
+}
+
+// erase removes the note of a database that is forgotten, and what a process may have stored that had not let go of it then.
+func (d *Databases) erase(ctx context.Context, t *Deleted) error {
+	if err := d.bucket.DeleteAll(ctx, t.ID); err != nil {
+		return err
+	}
+	return d.notes.remove(ctx, deletedKey(t.Name, t.ID), t.revision)
 }
 
 // abandon removes the note of a database that is not being made any more, and, unless it was made, what is stored of it.

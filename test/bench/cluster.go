@@ -57,6 +57,11 @@ cluster { name: millpond, listen: "%s", routes: ["nats://%s"] }
 
 // measureCluster measures a cluster with the client over NATS.
 func measureCluster(ctx context.Context, out io.Writer, dir string) error {
+	return withCluster(ctx, dir, func(ctx context.Context, c *benchedCluster) error { return c.measure(ctx, out) })
+}
+
+// withCluster starts a cluster with its files in dir, and stops it after measure.
+func withCluster(ctx context.Context, dir string, measure func(context.Context, *benchedCluster) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	c := &benchedCluster{dir: dir}
 	defer func() {
@@ -67,7 +72,7 @@ func measureCluster(ctx context.Context, out io.Writer, dir string) error {
 	}()
 	err := c.start(ctx)
 	if err == nil {
-		err = c.measure(ctx, out)
+		err = measure(ctx, c)
 	}
 	if err != nil {
 		for _, m := range c.members {
@@ -78,6 +83,9 @@ func measureCluster(ctx context.Context, out io.Writer, dir string) error {
 }
 
 func (c *benchedCluster) start(ctx context.Context) error {
+	if err := os.MkdirAll(c.dir, 0o755); err != nil {
+		return err
+	}
 	for name, pkg := range map[string]string{
 		"kvwriter": "./cmd/kvwriter", "kvreader": "./cmd/kvreader", "nats-server": "github.com/nats-io/nats-server/v2",
 	} {
