@@ -134,6 +134,7 @@ func (e *Engine) start(ctx context.Context) (err error) {
 		return err
 	}
 	e.watching.Go(e.watch)
+	e.watching.Go(e.prune)
 	return nil
 }
 
@@ -186,6 +187,20 @@ func (e *Engine) watch() {
 			e.failed <- fmt.Errorf("the log cannot be written: %w; see to the disk of %s and start again, every answered commit is kept", err, e.dir.path)
 		}
 	}
+}
+
+// prune removes what has been kept for long enough of databases that were deleted.
+func (e *Engine) prune() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-e.closing:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	databases.KeepPruned(ctx, e.conn, e.js, e.config.Logger)
 }
 
 // Failed returns a channel that gets the reason when the log cannot be written any more: the engine is to be closed then.

@@ -1,6 +1,7 @@
 package databases_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -107,7 +108,9 @@ func TestUndeleteOfUnfinished(t *testing.T) {
 		for deadline := time.Now().Add(wait); ; {
 			db, err := r.reader.Database(t.Context(), "orders", false)
 			if err == nil {
-				_, err = db.Commit(t.Context(), &kv.Atomic{Mutations: []kv.Mutation{set("after", step)}})
+				ctx, cancel := context.WithTimeout(t.Context(), wait)
+				_, err = db.Commit(ctx, &kv.Atomic{Mutations: []kv.Mutation{set("after", step)}})
+				cancel()
 			}
 			if err == nil {
 				break

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/millpondkv/millpond/backup"
@@ -55,30 +56,37 @@ func (s folded) WriteCheckpoint(ctx context.Context, w io.Writer) (events.Chain,
 	return p.WriteCheckpoint(ctx, w, s.ID())
 }
 
-// Base implements Source.
+// Base implements Source. The directory's own checkpoint helps where those in NATS do not: a restored database begins with it.
 func (s folded) Base(ctx context.Context, t backup.Target) (b backup.Base, err error) {
-	first, _, err := s.Bounds(ctx)
+	p, oldest, err := base(ctx, s.Log, t)
+	if errors.Is(err, events.ErrGap) {
+		p, oldest, err = s.ownBase(ctx, t, err)
+	}
 	if err != nil {
 		return b, err
 	}
-	p, err := s.checkpoint()
+	b = backup.Base{State: state{p}, Oldest: oldest}
+	if oldest == s.After() {
+		b.Messages = s.backlog
+	}
+	return b, nil
+}
+
+// ownBase returns the state of the directory's newest checkpoint; it fails with the error none if that does not lead to the target.
+func (s folded) ownBase(ctx context.Context, t backup.Target, none error) (p *projection.Projection, oldest events.Chain, err error) {
+	first, _, err := s.Bounds(ctx)
 	if err != nil {
-		return b, err
+		return nil, oldest, err
+	}
+	if p, err = s.checkpoint(); err != nil {
+		return nil, oldest, err
 	}
 	at := p.Chain()
 	if at.Applied+1 < first || !t.Needs(at.Applied, at.Time) {
-		if err := p.Close(); err != nil {
-			return b, err
-		}
-		if p, err = empty(s.Log, first, t); err != nil {
-			return b, err
-		}
+		return nil, oldest, errors.Join(none, p.Close())
 	}
-	b = backup.Base{State: state{p}}
-	if b.Oldest = s.After(); b.Oldest.Applied+1 == first {
-		b.Messages = s.backlog
-	} else { // trimmed
-		b.Oldest = p.Chain()
+	if oldest = s.After(); oldest.Applied+1 != first { // trimmed
+		oldest = at
 	}
-	return b, nil
+	return p, oldest, nil
 }
