@@ -27,7 +27,7 @@ the messages that they enqueued, and the epochs. It asks NATS, as the servers of
 a millpond serve that is stopped.
 
 A record that does not count ("counts": false) changed nothing: it came from a writer that had been replaced. Whether records count can
-only be told from the log's beginning, so with --from it is left out. A record that is damaged or missing is shown as such, and exit
+only be told from the log's beginning, so with --from, and of a log that was trimmed, it is left out. A record that is damaged or missing is shown as such, and exit
 code 1 says so at the end.`,
 		Example: `  millpond dump-log orders --data ./millpond-data
   millpond dump-log --nats nats://a:4222 --from 1000 --limit 10

@@ -24,6 +24,7 @@ func TestCanaries(t *testing.T) {
 		"leaders need no proof":              {sim.Breaks{Proof: true}, "read index that began"},
 		"the lease is too long":              {sim.Breaks{Lease: true}, "read index that began"},
 		"repeats do not say so":              {sim.Breaks{Repeat: true}, "was committed twice"},
+		"the log is trimmed too far":         {sim.Breaks{Trim: true}, "does not reach the end of the log"},
 		"a new leader's clock is trusted":    {sim.Breaks{Clock: true}, "after strong reads before it"},
 	} {
 		t.Run(name, func(t *testing.T) {

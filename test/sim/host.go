@@ -86,6 +86,7 @@ type process struct {
 	link       *link
 	projection *projection.Projection
 	chance     *chance
+	bucket     *chance
 	sequencer  atomic.Pointer[writer.Sequencer] // of a writer, while it leads or tries to
 	stop       context.CancelFunc               // asks for a graceful end
 	crash      func()
@@ -100,11 +101,13 @@ func (h *host) start(empty bool) *process {
 	h.lives++
 	name := fmt.Sprint(h.name, " life ", h.lives)
 	p := &process{host: h, chance: h.world.chance(name), gone: make(chan struct{}), ended: make(chan struct{})}
-	p.projection = projection.New(projection.Options{})
+	p.bucket = h.world.chance(name + " bucket")
+	options := projection.Options{Checkpoint: p.checkpoint}
+	p.projection = projection.New(options)
 	if h.disk != nil && !empty {
 		p.projection.Close()
 		var err error
-		if p.projection, _, err = projection.ReadCheckpoint(bytes.NewReader(h.disk), projection.Options{}); err != nil {
+		if p.projection, _, err = projection.ReadCheckpoint(bytes.NewReader(h.disk), options); err != nil {
 			panic(err) // the disk is not at fault here
 		}
 	}
@@ -184,6 +187,9 @@ func (p *process) takeCheckpoints(ctx context.Context) {
 		p.host.disk = file
 		p.host.mu.Unlock()
 		p.host.world.note(digest)
+		if p.host.writes && p.host.world.trims && !p.host.isCut() {
+			p.host.world.keep(digest.Chain.Applied, file)
+		}
 	}
 }
 

@@ -126,7 +126,7 @@ func (l *link) Bounds(ctx context.Context) (first, last kv.Position, err error) 
 	case l.world.fault(l.bounds, "bounds stale", l.world.rate):
 		last -= min(last, behind)
 	}
-	return 1, last, nil
+	return l.world.log.begins(), last, nil
 }
 
 // rest sleeps, unless the process ends meanwhile.
@@ -168,6 +168,7 @@ func (r *reader) Next(ctx context.Context) (events.Message, error) {
 	if err != nil {
 		return m, err
 	}
+	r.next = m.Position
 	w, c := r.link.world, r.chance
 	delay := c.upTo(2 * time.Millisecond)
 	if w.fault(c, "deliveries late", 2*w.rate) {

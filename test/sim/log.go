@@ -17,12 +17,13 @@ type Log struct {
 	mu       sync.Mutex
 	messages []check.Stored
 	chain    events.Chain // of all messages
+	first    kv.Position  // what was before it was trimmed, and is kept here for the check only
 	epoch    kv.Position  // of the last epoch record, whether it counts or not: that is what the fence compares
 	grown    chan struct{}
 	lost     bool // an acked record, by Breaks.Kept
 }
 
-func newLog(b Breaks) *Log { return &Log{breaks: b, grown: make(chan struct{})} }
+func newLog(b Breaks) *Log { return &Log{breaks: b, first: 1, grown: make(chan struct{})} }
 
 // append stores a message, or refuses it as the fence demands. With leak it may store one that it refuses: only one that is
 // void, as the apply rule has it. No server of JetStream does that; the rule is there should one.
@@ -30,7 +31,11 @@ func (l *Log) append(a events.Append, leak bool) (kv.Position, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := kv.Position(len(l.messages))
-	fenced := a.Last != last || a.Kind == events.KindCommits && a.Epoch != l.epoch
+	epoch := l.epoch
+	if epoch < l.first {
+		epoch = 0 // the fence does not see what was trimmed
+	}
+	fenced := a.Last != last || a.Kind == events.KindCommits && a.Epoch != epoch
 	switch {
 	case !fenced || l.breaks.Fence:
 		if l.breaks.Kept && a.Kind == events.KindCommits && last > 10 && !l.lost {
@@ -84,10 +89,28 @@ func (l *Log) void(a events.Append) bool {
 	return err == nil && !counts
 }
 
-// at returns the message at p, or a channel that is closed when the log grows.
+// trim makes p the first position of the log, and reports whether it was not.
+func (l *Log) trim(p kv.Position) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p <= l.first || int(p) > len(l.messages) {
+		return false
+	}
+	l.first = p
+	return true
+}
+
+func (l *Log) begins() kv.Position {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.first
+}
+
+// at returns the message at p, or the first one after that which was not trimmed, or a channel that is closed when the log grows.
 func (l *Log) at(p kv.Position) (events.Message, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	p = max(p, l.first)
 	if int(p) <= len(l.messages) {
 		m := l.messages[p-1].Message
 		m.Data = slices.Clone(m.Data)

@@ -27,6 +27,7 @@ type Breaks struct {
 	Proof      bool // a writer answers without proof that it leads, though it is not alone
 	Lease      bool // the lease is longer than standbys wait
 	Repeat     bool // a client that sends a request again does not say so
+	Trim       bool // the log is trimmed though no checkpoint has what was there
 	Clock      bool // all writers but one take the lease of the one before for shorter than it is
 }
 
@@ -51,6 +52,7 @@ type World struct {
 	lease    time.Duration
 	rate     int           // each thing goes wrong one time in so many; 0: nothing does
 	idle     time.Duration // how long a client may wait before it does something
+	trims    bool          // the log is trimmed behind checkpoints that all processes find
 	skew     time.Duration // the writers' clocks are at most so far from the true time
 	began    time.Time
 
@@ -58,6 +60,7 @@ type World struct {
 	ended   bool
 	counts  map[string]int
 	history check.History
+	bucket  []kept // in the order of their positions
 }
 
 // NewWorld returns the world of a seed.
@@ -92,6 +95,7 @@ func NewWorld(seed uint64, b Breaks) *World {
 	for i := range 1 + c.below(2) {
 		w.readers = append(w.readers, &host{world: w, name: fmt.Sprint("reader ", i)})
 	}
+	w.trims = !c.once(3) || b.Trim
 	w.hosts = slices.Concat(w.writers, w.readers)
 	return w
 }
