@@ -48,7 +48,7 @@ func (c *changing) do(cmd *cobra.Command, f func(context.Context, *databases.Dat
 		return c.inCluster(ctx, "millpond db "+cmd.Name(), logger, func(d *databases.Databases) error { return f(ctx, d) })
 	}
 	return c.inDirectory(false, logger, func(dir *engine.Stopped) error {
-		d, err := databases.Open(ctx, dir.Conn(), databases.Config{Replicas: 1, Logger: logger, State: dir.State, Backlog: dir.Backlog, Forget: dir.Forget})
+		d, err := databases.Open(ctx, dir.Conn(), databases.Config{Replicas: 1, Quiet: time.Nanosecond, Logger: logger, State: dir.State, Backlog: dir.Backlog, Forget: dir.Forget})
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@
 package databases
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,10 @@ type Config struct {
 	Memory   bool             // keep the logs in memory
 	Logger   *slog.Logger     // nil: nothing is logged
 	Now      func() time.Time // nil: time.Now
+
+	// Quiet is how long after a database was closed another one may have its name; 0: 5 s, which is longer than the lease of leaders
+	// should be: by then none answers strong reads any more from what it has.
+	Quiet time.Duration
 
 	// Of a data directory, which has states and messages that the bucket has not:
 	//
@@ -47,12 +52,15 @@ type Databases struct {
 	step func(name string) error // is told before each step; for tests
 }
 
+const defaultQuiet = 5 * time.Second
+
 // Open opens the databases, and makes the buckets that are needed for changes unless they are there.
 func Open(ctx context.Context, conn *nats.Conn, c Config) (*Databases, error) {
 	js, err := jetstream.New(conn)
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
+	c.Quiet = cmp.Or(c.Quiet, defaultQuiet)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -27,6 +27,7 @@ type Deleted struct {
 	Until    time.Time    `json:"until"`
 	End      backup.Place `json:"end"` // of its log, and of the state that is kept; zero: it is not kept yet
 	Messages int          `json:"messages"`
+	Kept     time.Time    `json:"kept"`           // when that was; it had been closed by then
 	As       string       `json:"as,omitempty"`   // it is being renamed to this
 	Gone     bool         `json:"gone,omitempty"` // nothing of it is kept any more: the note says only that it was deleted
 
@@ -113,7 +114,21 @@ func (d *Databases) Undelete(ctx context.Context, name, id, as string) (string, 
 	if err := d.Absent(ctx, as); err != nil {
 		return "", err
 	}
+	if as == name {
+		if err := pause(ctx, d.Quiet-d.Now().Sub(t.Kept)); err != nil {
+			return "", err
+		}
+	}
 	return as, d.revive(ctx, t, as)
+}
+
+func pause(ctx context.Context, wait time.Duration) error {
+	select {
+	case <-time.After(max(wait, 0)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // retire notes that a database is being deleted, closes it, and keeps what it has. After that nothing of it is needed any more.
@@ -194,7 +209,7 @@ func (d *Databases) keep(ctx context.Context, t *Deleted, log *natslog.Log, end 
 	if err := d.passed("kept"); err != nil {
 		return err
 	}
-	t.End = backup.PlaceOf(chain)
+	t.End, t.Kept = backup.PlaceOf(chain), d.Now().UTC()
 	t.revision, err = d.notes.write(ctx, deletedKey(t.Name, t.ID), t, t.revision)
 	return err
 }

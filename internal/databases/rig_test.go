@@ -73,7 +73,7 @@ func (r *rig) connect() *nats.Conn {
 // open opens the databases as a command does that has just been started.
 func (r *rig) open() *databases.Databases {
 	r.t.Helper()
-	d, err := databases.Open(r.t.Context(), r.connect(), databases.Config{Replicas: 1})
+	d, err := databases.Open(r.t.Context(), r.connect(), databases.Config{Replicas: 1, Quiet: time.Millisecond})
 	if err != nil {
 		r.t.Fatal(err)
 	}
