@@ -34,13 +34,14 @@ var arrows = map[string][]string{
 	"history":            {"projection", "events", "kv", "internal/checkpoints"}, // it reads checkpoints, and what is behind them
 
 	// Above the line of what a server is made of: what puts it together.
-	"engine":            append([]string{"internal/checkpoints", "internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
-	"service":           append([]string{"service/wire", "internal/batch", "internal/checkpoints", "internal/fault", "internal/measure", "internal/near", "internal/trouble"}, servers...),
-	"service/wire":      {"kv", "internal/codec"}, // clients use it too
-	"internal/serve":    append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/recovery", "internal/syncfile"}, servers...),
-	"internal/cluster":  append([]string{"service", "internal/checkpoints", "internal/front", "internal/cli", "internal/config", "internal/fault"}, servers...),
-	"internal/front":    {"kvconnect"},
-	"internal/recovery": append([]string{"engine", "internal/checkpoints"}, servers...), // what backup needs, made of what servers are made of
+	"engine":             append([]string{"internal/checkpoints", "internal/databases", "internal/measure", "internal/natsserver", "internal/syncfile"}, servers...),
+	"service":            append([]string{"service/wire", "internal/batch", "internal/checkpoints", "internal/databases", "internal/fault", "internal/measure", "internal/near", "internal/trouble"}, servers...),
+	"service/wire":       {"kv", "internal/codec"}, // clients use it too
+	"internal/serve":     append([]string{"engine", "internal/front", "internal/config", "internal/natsserver", "internal/recovery", "internal/syncfile"}, servers...),
+	"internal/cluster":   append([]string{"service", "internal/checkpoints", "internal/front", "internal/cli", "internal/config", "internal/fault"}, servers...),
+	"internal/front":     {"kvconnect"},
+	"internal/recovery":  append([]string{"engine", "internal/checkpoints"}, servers...),         // what backup needs, made of what servers are made of
+	"internal/databases": append([]string{"internal/checkpoints", "internal/fault"}, servers...), // made with a state, and taken away with one
 
 	"client":            {"kv", "kv/v8", "kvconnect/datapath", "service/wire", "internal/batch", "internal/near"}, // no server code
 	"client/clienttest": {"client", "client/embedded"},                                                            // for tests: it brings the engine with it
@@ -48,7 +49,7 @@ var arrows = map[string][]string{
 	"cmd":               append([]string{"engine", "service", "client/...", "kv/v8/literal", "internal/..."}, servers...),
 
 	"internal/batch":       {},
-	"internal/checkpoints": {"projection", "events/...", "queue", "kv", "internal/fault"}, // of the states that logs lead to; kept in NATS beside those
+	"internal/checkpoints": {"projection", "events/...", "queue", "kv", "internal/fault"}, // of the states that logs lead to; kept in NATS beside those, with the messages of queues
 	"internal/cli":         {},
 	"internal/codec":       {"kv"},
 	"internal/config":      {},

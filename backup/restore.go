@@ -18,19 +18,26 @@ type Restored struct {
 	Entries  int         // that are live now
 	Expired  int         // that have expired since, and are left out
 	First    kv.Position // at which the new database's log begins
+
+	Messages int       // of the queue, that its listeners get
+	Dead     int       // that are put among those that were given up, since it is not known whether they were handled
+	Since    kv.Millis // messages that were enqueued before this are not known, and left out; 0: there are none
 }
 
 // New is a database that is to be made.
 type New struct {
 	Name  string
-	First kv.Position // the first position of its log
+	After events.Chain // the place of its state, after which its log begins
 
-	// Source names the state that the database begins with, whatever its first position and its UUID: two with the same Source
+	// Source names the state that the database begins with, whatever its place and its UUID: two with the same Source
 	// are the same. A Place that finds a database with that Source which it has not finished may go on with it.
 	Source string
 
-	// WriteCheckpoint writes the state, for the database with that UUID, at the position before First.
+	// WriteCheckpoint writes the state, for the database with that UUID, at After.
 	WriteCheckpoint func(ctx context.Context, w io.Writer, database string) (events.Chain, error)
+
+	// Messages calls each with the messages that its queue begins with, until that fails. It can be called again.
+	Messages func(ctx context.Context, each func(kv.QueuedMessage) error) error
 }
 
 // ErrDatabaseExists says that a database that is to be made is there already.
@@ -63,14 +70,18 @@ func (a *Archive) Restore(ctx context.Context, t Target, name string, to Maker) 
 		return nil, err
 	}
 	defer state.Close()
-	return makeFrom(ctx, state, plan.Line.End().Applied, name, to, a.Now())
+	return makeFrom(ctx, state, plan.Line.End().Applied, &archived{a, plan}, t, name, to, a.Now())
 }
 
 // makeFrom makes a database that begins with a state, of a history that has gone on to a position. If to is nil nothing is made.
-func makeFrom(ctx context.Context, state State, end kv.Position, name string, to Maker, now time.Time) (*Restored, error) {
+func makeFrom(ctx context.Context, state State, end kv.Position, h history, t Target, name string, to Maker, now time.Time) (*Restored, error) {
 	chain := state.Chain()
-	r := &Restored{Position: chain.Applied, Time: chain.Time, First: firstPosition(end, now)}
+	r := &Restored{Position: chain.Applied, Time: chain.Time, First: FirstPosition(end, now)}
 	r.Entries, r.Expired = state.Count(kv.Millis(now.UnixMilli()))
+	b := backlog{history: h, target: t, at: chain}
+	if err := b.count(ctx, r); err != nil {
+		return nil, err
+	}
 	if to == nil {
 		return r, nil
 	}
@@ -79,8 +90,8 @@ func makeFrom(ctx context.Context, state State, end kv.Position, name string, to
 		return nil, err
 	}
 	state.BeginAfter(r.First - 1)
-	err := to.Make(ctx, New{Name: name, First: r.First, Source: sum.sum().SHA256, WriteCheckpoint: state.WriteCheckpoint})
-	if err != nil {
+	n := New{Name: name, After: state.Chain(), Source: sum.sum().SHA256, WriteCheckpoint: state.WriteCheckpoint, Messages: b.each}
+	if err := to.Make(ctx, n); err != nil {
 		return nil, fmt.Errorf("make the database %q: %w", name, err)
 	}
 	return r, nil
@@ -92,11 +103,11 @@ const positionsPerSecond = 1 << 20
 // farAhead is how far the first position of a restored log lies behind the archived one's end at least, whatever the clock says.
 const farAhead = 1 << 32
 
-// firstPosition returns the first position of a log that continues one which was archived up to a position: behind any
+// FirstPosition returns the first position of a log that continues one which was archived up to a position: behind any
 // position that one had, or any log that was restored from the archive before has, so that no versionstamp of a future that
 // was abandoned is ever given again. Those logs cannot be asked, but they have had no more than a million records a second
 // since 1970.
-func firstPosition(archived kv.Position, now time.Time) kv.Position {
+func FirstPosition(archived kv.Position, now time.Time) kv.Position {
 	return max(kv.Position(now.Unix())*positionsPerSecond, archived+farAhead)
 }
 

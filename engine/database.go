@@ -103,7 +103,7 @@ func (d *Database) load(ctx context.Context) (err error) {
 	}
 	p, from := d.keeper.Projection(), d.keeper.Restored()
 	if first > 1 {
-		if d.begins, err = d.engine.dir.begins(d.log.ID()); err != nil {
+		if d.begins, err = d.engine.dir.begins(d.log); err != nil {
 			return errors.Join(err, p.Close())
 		}
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/history"
+	"github.com/millpondkv/millpond/internal/databases"
 	"github.com/millpondkv/millpond/internal/natsserver"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go"
@@ -119,20 +120,28 @@ func (e *Engine) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	closed := map[string]bool{}
 	for _, name := range names {
+		log, isClosed, err := natslog.OpenClosed(ctx, e.js, name)
+		if err == nil && isClosed {
+			closed[log.ID()] = true
+			e.config.Logger.Warn("a database was being deleted or renamed; do that again to its end, or bring it back with undelete", "database", name)
+			continue
+		}
 		if err := e.place(name).open(ctx, false); err != nil {
 			return fmt.Errorf("open the database %q: %w", name, err)
 		}
 	}
-	if err := e.missingLogs(); err != nil {
+	if err := e.missingLogs(closed); err != nil {
 		return err
 	}
 	e.watching.Go(e.watch)
+	e.watching.Go(e.prune)
 	return nil
 }
 
-// missingLogs reports checkpoints whose log is not there: a log that was lost as a whole.
-func (e *Engine) missingLogs() error {
+// missingLogs reports checkpoints whose log is not there, and was not closed: a log that was lost as a whole.
+func (e *Engine) missingLogs(closed map[string]bool) error {
 	dirs, err := os.ReadDir(e.checkpointDir(""))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -146,7 +155,7 @@ func (e *Engine) missingLogs() error {
 		if files, err := os.ReadDir(path); err != nil || len(files) == 0 { // a database that was made a moment before a crash
 			continue
 		}
-		if !known[dir.Name()] {
+		if !known[dir.Name()] && !closed[dir.Name()] {
 			return fmt.Errorf("%s has checkpoints of a database whose log is missing in %s; %s, or delete those checkpoints to go on without it",
 				path, e.dir.nats(), fromCopy)
 		}
@@ -182,6 +191,20 @@ func (e *Engine) watch() {
 	}
 }
 
+// prune removes what has been kept for long enough of databases that were deleted.
+func (e *Engine) prune() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-e.closing:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	databases.KeepPruned(ctx, e.conn, e.js, e.config.Logger)
+}
+
 // Failed returns a channel that gets the reason when the log cannot be written any more: the engine is to be closed then.
 func (e *Engine) Failed() <-chan error { return e.failed }
 
@@ -191,6 +214,9 @@ func (e *Engine) Database(ctx context.Context, name string) (*Database, error) {
 	d, err := e.Existing(ctx, name)
 	if !errors.Is(err, kv.ErrNoDatabase) || !e.config.CreateDatabases {
 		return d, err
+	}
+	if err := databases.CheckUnused(ctx, e.js, name); err != nil {
+		return nil, e.unavailable(err, name)
 	}
 	return e.Create(ctx, name)
 }

@@ -10,7 +10,7 @@ import (
 func (d *Database) startQueue(ctx context.Context) {
 	e := d.engine
 	d.queue = queue.New(queue.Config{
-		Conn: e.conn, JS: e.js, Database: d.name, ID: d.log.ID(), Begins: d.begins, Commit: d.CommitOnce, AckWait: e.config.AckWait,
+		Conn: e.conn, JS: e.js, Database: d.name, ID: d.log.ID(), Begins: d.begins, Backlog: e.dir.backlog(d.log), Commit: d.CommitOnce, AckWait: e.config.AckWait,
 		Now: e.clock.now, Logger: e.config.Logger,
 	})
 	forget := e.metrics.queues.Add(d.name, d.queue)

@@ -28,10 +28,9 @@ import (
 
 // Stopped is a data directory that no engine uses, with its logs open for backup and restore. No records are added to them.
 type Stopped struct {
-	dir  *directory
+	maker
 	nats *natsserver.Server
 	conn *nats.Conn
-	js   jetstream.JetStream
 }
 
 // OpenStopped locks a data directory; if create is set it is made if it is absent. It must be closed.
@@ -43,7 +42,7 @@ func OpenStopped(path string, create bool, logger *slog.Logger) (*Stopped, error
 	if err != nil {
 		return nil, err
 	}
-	s := &Stopped{dir: dir}
+	s := &Stopped{maker: maker{dir: dir}}
 	if err := s.start(logger); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -78,6 +77,14 @@ func (s *Stopped) Close() error {
 	return s.dir.close()
 }
 
+// Conn returns the connection to the logs.
+func (s *Stopped) Conn() *nats.Conn { return s.conn }
+
+// Forget removes what there is of a database beside its log.
+func (s *Stopped) Forget(id string) error {
+	return errors.Join(os.RemoveAll(s.dir.checkpoints(id)), os.RemoveAll(s.dir.restored(id)))
+}
+
 // Log opens the log of a database. It fails with kv.ErrNoDatabase.
 func (s *Stopped) Log(ctx context.Context, name string) (*natslog.Log, error) {
 	return natslog.Open(ctx, s.js, name)
@@ -85,6 +92,16 @@ func (s *Stopped) Log(ctx context.Context, name string) (*natslog.Log, error) {
 
 // State returns the state of a database at the end of its log. The caller closes it.
 func (s *Stopped) State(ctx context.Context, log *natslog.Log) (*projection.Projection, error) {
+	p, err := s.Checkpoint(log)
+	if err != nil {
+		return nil, err
+	}
+	return replayed(ctx, p, log)
+}
+
+// Checkpoint returns the state of a database's newest checkpoint; without one it is that before the first record. The caller closes
+// it.
+func (s *Stopped) Checkpoint(log *natslog.Log) (*projection.Projection, error) {
 	if err := s.dir.adopt(log.ID()); err != nil {
 		return nil, err
 	}
@@ -93,10 +110,7 @@ func (s *Stopped) State(ctx context.Context, log *natslog.Log) (*projection.Proj
 		return nil, err
 	}
 	p, _, err := store.Load(checkpoints.Of(s.js, log.ID(), projection.Options{}, slog.New(slog.DiscardHandler)))
-	if err != nil {
-		return nil, err
-	}
-	return replayed(ctx, p, log)
+	return p, err
 }
 
 // replayed applies what a log has after the state of a checkpoint.
@@ -117,16 +131,27 @@ func (d *Database) Log() *natslog.Log { return d.log }
 // State returns a copy of the state at the end of the log, made from the newest checkpoint and the rest of the log: the database goes
 // on undisturbed. The caller closes it.
 func (d *Database) State(ctx context.Context) (*projection.Projection, error) {
-	p, err := d.keeper.Load(checkpoints.Of(d.engine.js, d.log.ID(), projection.Options{}, d.engine.config.Logger))
+	p, err := d.Checkpoint()
 	if err != nil {
 		return nil, err
 	}
 	return replayed(ctx, p, d.log)
 }
 
+// Checkpoint is that of Stopped.
+func (d *Database) Checkpoint() (*projection.Projection, error) {
+	return d.keeper.Load(checkpoints.Of(d.engine.js, d.log.ID(), projection.Options{}, d.engine.config.Logger))
+}
+
+// maker makes databases in a data directory. It implements backup.Maker.
+//
 // A restored database is made in three steps, and a crash between any two leaves what the next start, or the next try,
 // can go on with: its checkpoint is stored in the directory restored/UUID; its log is made, and from here on the database
 // exists; the directory becomes checkpoints/UUID. Whoever opens the log takes the last step first.
+type maker struct {
+	dir *directory
+	js  jetstream.JetStream
+}
 
 // originFile says in the directory of a restored database where its state came from.
 const originFile = "origin"
@@ -150,8 +175,8 @@ func readOrigin(dir string) (from origin, err error) {
 }
 
 // Absent implements backup.Maker. A database that Make began to make counts as absent.
-func (s *Stopped) Absent(ctx context.Context, name string) error {
-	log, err := s.Log(ctx, name)
+func (s *maker) Absent(ctx context.Context, name string) error {
+	log, err := natslog.Open(ctx, s.js, name)
 	if errors.Is(err, kv.ErrNoDatabase) {
 		return nil
 	}
@@ -165,8 +190,8 @@ func (s *Stopped) Absent(ctx context.Context, name string) error {
 }
 
 // Make implements backup.Maker.
-func (s *Stopped) Make(ctx context.Context, n backup.New) error {
-	log, err := s.Log(ctx, n.Name)
+func (s *maker) Make(ctx context.Context, n backup.New) error {
+	log, err := natslog.Open(ctx, s.js, n.Name)
 	if err == nil {
 		return s.finish(log, n)
 	}
@@ -177,14 +202,14 @@ func (s *Stopped) Make(ctx context.Context, n backup.New) error {
 	if err := s.stage(ctx, id, n); err != nil {
 		return err
 	}
-	if _, err := natslog.Create(ctx, s.js, n.Name, natslog.Config{ID: id, First: n.First}); err != nil {
+	if _, err := natslog.Create(ctx, s.js, n.Name, natslog.Config{ID: id, After: n.After}); err != nil {
 		return err
 	}
 	return s.dir.adopt(id)
 }
 
 // finish goes on with a database that an earlier Make has left, if it is the same one.
-func (s *Stopped) finish(log *natslog.Log, n backup.New) error {
+func (s *maker) finish(log *natslog.Log, n backup.New) error {
 	from, err := readOrigin(s.dir.restored(log.ID()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %q in %s", backup.ErrDatabaseExists, n.Name, s.dir.path)
@@ -202,8 +227,11 @@ func (s *Stopped) finish(log *natslog.Log, n backup.New) error {
 }
 
 // begins returns the place after which the log of a restored database begins; zero if it is not known that the database is one.
-func (d *directory) begins(id string) (events.Chain, error) {
-	from, err := readOrigin(d.checkpoints(id))
+func (d *directory) begins(log *natslog.Log) (events.Chain, error) {
+	if after := log.After(); after != (events.Chain{}) {
+		return after, nil
+	}
+	from, err := readOrigin(d.checkpoints(log.ID()))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return events.Chain{}, err
 	}
@@ -211,7 +239,7 @@ func (d *directory) begins(id string) (events.Chain, error) {
 }
 
 // stage stores the checkpoint of a database that does not exist yet, in place of those that earlier tries have left.
-func (s *Stopped) stage(ctx context.Context, id string, n backup.New) error {
+func (s *maker) stage(ctx context.Context, id string, n backup.New) error {
 	if err := s.clearStaged(ctx); err != nil {
 		return err
 	}
@@ -226,10 +254,13 @@ func (s *Stopped) stage(ctx context.Context, id string, n backup.New) error {
 	if err != nil {
 		return err
 	}
-	if chain.Applied != n.First-1 {
-		return fmt.Errorf("the state is at %d, and the log begins at %d", chain.Applied, n.First)
+	if chain != n.After {
+		return fmt.Errorf("the state is at %d, and the log begins after %d", chain.Applied, n.After.Applied)
 	}
 	if err := readBack(s.dir.restored(id), written.Sum(nil)); err != nil {
+		return err
+	}
+	if err := writeBacklog(ctx, s.dir.restored(id), n); err != nil {
 		return err
 	}
 	data, err := json.Marshal(origin{Name: n.Name, Source: n.Source, After: backup.PlaceOf(chain)})
@@ -264,7 +295,7 @@ func readBack(dir string, written []byte) error {
 }
 
 // clearStaged deletes what tries have left that did not come to make the log.
-func (s *Stopped) clearStaged(ctx context.Context) error {
+func (s *maker) clearStaged(ctx context.Context) error {
 	dirs, err := os.ReadDir(s.dir.restored(""))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -278,7 +309,7 @@ func (s *Stopped) clearStaged(ctx context.Context) error {
 	}
 	made := map[string]bool{}
 	for _, name := range names {
-		log, err := s.Log(ctx, name)
+		log, err := natslog.Open(ctx, s.js, name)
 		if err != nil {
 			return err
 		}

@@ -347,3 +347,53 @@ func TestRestoredQueue(t *testing.T) {
 		t.Errorf("from the queue that was made again: %q; want the one after", got)
 	}
 }
+
+// The queue of a restored database delivers what may not have been handled at that moment, and keeps what was due long before among the
+// dead; what a stop interrupts is gone on with.
+func TestRestoredMessages(t *testing.T) {
+	dir := t.TempDir()
+	addCommits(t, dir, "value", 1)
+	a := archived(t, dir)
+	e := onDisk(t, dir)
+	db := mustDatabase(t, e, "d")
+	now := kv.MillisOf(time.Now())
+	enqueue := func(messages ...kv.Enqueue) kv.Versionstamp {
+		t.Helper()
+		result, err := db.Commit(t.Context(), &kv.Atomic{Enqueues: messages})
+		if err != nil || !result.OK() {
+			t.Fatal(result, err)
+		}
+		return result.Versionstamp
+	}
+	last := enqueue(kv.Enqueue{Payload: []byte("due")}, kv.Enqueue{Payload: []byte("tomorrow"), Deadline: now + 24*3_600_000})
+	enqueue(kv.Enqueue{Payload: []byte("after the moment")})
+	mustClose(t, e)
+	archiveAgain(t, a, dir)
+
+	to := t.TempDir()
+	if err := restoreTo(t, a, backup.Target{Versionstamp: last}, to); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		e = onDisk(t, to)
+		q := mustDatabase(t, e, "d").Queue()
+		var stats kv.QueueStats
+		for deadline := time.Now().Add(30 * time.Second); stats.Waiting+stats.InFlight != 1 || stats.Scheduled != 1; {
+			var err error
+			if stats, err = q.Stats(t.Context()); time.Now().After(deadline) {
+				t.Fatalf("the queue has %+v, %v", stats, err)
+			}
+		}
+		mustClose(t, e)
+	}
+	e = onDisk(t, to)
+	defer mustClose(t, e)
+	q := mustDatabase(t, e, "d").Queue()
+	var got []kv.Message
+	for deadline := time.Now().Add(30 * time.Second); len(got) == 0 && time.Now().Before(deadline); {
+		got, _ = q.Receive(t.Context(), 10, time.Second)
+	}
+	if len(got) != 1 || string(got[0].Payload) != "due" {
+		t.Errorf("the queue delivers %v; want what was due", got)
+	}
+}

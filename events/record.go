@@ -8,6 +8,7 @@ package events
 
 import (
 	"crypto/sha256"
+	"strconv"
 	"time"
 
 	"github.com/millpondkv/millpond/kv"
@@ -56,6 +57,15 @@ type Commit struct {
 	ID       ulid.ULID // the request's
 	Effects  []Effect  // at most one for a key
 	Enqueues []kv.Enqueue
+}
+
+// Messages returns the messages that the commit puts into the queue, at the log time of its record.
+func (c *Commit) Messages(at kv.Millis) []kv.QueuedMessage {
+	list := make([]kv.QueuedMessage, len(c.Enqueues))
+	for i, m := range c.Enqueues {
+		list[i] = kv.QueuedMessage{Enqueue: m, ID: c.ID.String() + "." + strconv.Itoa(i), Enqueued: at}
+	}
+	return list
 }
 
 // Effect is what a commit did to one key.

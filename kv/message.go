@@ -80,6 +80,29 @@ func (s MessageState) Validate() error {
 	return Invalidf("there is no state %.20q: a message is due, scheduled or dead", string(s))
 }
 
+// QueuedMessage is a message that a queue has not been told to be handled.
+type QueuedMessage struct {
+	Enqueue
+	ID       string // it has in its queue
+	Enqueued Millis // log time of its commit
+	Dead     bool   // it was given up, and is kept for people to decide
+}
+
+// Due is when the message is to be delivered first.
+func (m *QueuedMessage) Due() Millis { return max(m.Enqueued, m.Deadline) }
+
+// OldMessage is how long before a queue began a message was due, in milliseconds, to have been handled in all likelihood.
+const OldMessage = 10 * 60_000
+
+// Doubt judges a message of which nobody knows whether it was handled, for a queue that begins at that time: one that was due
+// long before goes to the dead, for people to decide; one that would have been dead for too long is to be left out, and Doubt
+// returns false.
+func (m *QueuedMessage) Doubt(at Millis) bool {
+	age := at - m.Due()
+	m.Dead = age > OldMessage
+	return age <= MaxQueueDelay
+}
+
 // PeekedMessage is a message as somebody sees it who does not take it.
 type PeekedMessage struct {
 	ID       string

@@ -158,6 +158,26 @@ func ReadCheckpoint(r io.Reader, o Options) (p *Projection, database string, err
 	return p, database, nil
 }
 
+// ReadChain returns the position at which the checkpoint in r was taken, and the UUID of its database. It reads only its beginning, and
+// fails with ErrCheckpoint if that is damaged.
+func ReadChain(r io.Reader) (c events.Chain, database string, err error) {
+	in := bufio.NewReader(r)
+	magic := make([]byte, len(checkpointMagic))
+	if _, err := io.ReadFull(in, magic); err != nil || string(magic) != checkpointMagic {
+		return c, "", fmt.Errorf("%w: it does not begin as one of this version", ErrCheckpoint)
+	}
+	kind, block, err := readBlock(in)
+	if err != nil {
+		return c, "", err
+	}
+	d := blockReader{rest: block}
+	database, c, _ = d.state()
+	if kind != blockState || d.bad {
+		return c, "", fmt.Errorf("%w: its first block does not decode", ErrCheckpoint)
+	}
+	return c, database, nil
+}
+
 // blocks takes the contents of a checkpoint's blocks.
 type blocks struct {
 	state   func(*blockReader) (database string)

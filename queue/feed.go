@@ -12,7 +12,6 @@ import (
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/oklog/ulid/v2"
 )
 
 // Source is the log that a feeder copies messages from.
@@ -21,6 +20,8 @@ type Source interface {
 	Read(ctx context.Context, from kv.Position) (events.Reader, error)
 	// Verify fails with events.ErrGap or events.ErrDiverged if the log does not hold what that chain has read of it.
 	Verify(ctx context.Context, c events.Chain) error
+	// InUse fails with kv.ErrNoDatabase if the database was deleted or renamed: its queue must not be made again then.
+	InUse(ctx context.Context) error
 }
 
 // Feed copies the messages of the log into the queue, which it makes first, until ctx ends. Whatever fails is tried again,
@@ -48,6 +49,17 @@ func (q *Queue) Feed(ctx context.Context, log Source, replicas int, memory bool)
 	}
 }
 
+// FeedThrough copies the messages of the log up to a position, and returns once they are in the queue: so that nothing is missing there
+// of a log that has ended.
+func (q *Queue) FeedThrough(ctx context.Context, log Source, replicas int, memory bool, through kv.Position) error {
+	for {
+		err := q.feedThrough(ctx, log, replicas, memory, through)
+		if !errors.Is(err, errFenced) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
 func isDamage(err error) bool {
 	return errors.Is(err, events.ErrCorrupt) || errors.Is(err, events.ErrGap) || errors.Is(err, events.ErrDiverged) || errors.Is(err, events.ErrNewerFormat)
 }
@@ -63,8 +75,16 @@ func pause(ctx context.Context, d time.Duration) {
 
 // feed copies until something fails.
 func (q *Queue) feed(ctx context.Context, log Source, replicas int, memory bool) error {
+	return q.feedThrough(ctx, log, replicas, memory, 0)
+}
+
+// feedThrough copies until something fails, or the position through is copied; 0: there is no such end.
+func (q *Queue) feedThrough(ctx context.Context, log Source, replicas int, memory bool, through kv.Position) error {
 	f, err := q.begin(ctx, log, replicas, memory)
-	if err != nil {
+	if err == nil {
+		err = f.copyBacklog(ctx)
+	}
+	if err != nil || through != 0 && f.cursor.chain.Applied >= through {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -78,7 +98,7 @@ func (q *Queue) feed(ctx context.Context, log Source, replicas int, memory bool)
 	go func() {
 		defer close(records)
 		defer reader.Close()
-		failed <- readInto(ctx, reader, records)
+		failed <- readInto(ctx, reader, records, through)
 	}()
 	defer func() {
 		cancel()
@@ -94,8 +114,8 @@ func (q *Queue) feed(ctx context.Context, log Source, replicas int, memory bool)
 // readAhead bounds the records that are decoded and wait to be copied: 16 of the largest are 14 MB.
 const readAhead = 16
 
-// readInto reads and decodes records until an error.
-func readInto(ctx context.Context, reader events.Reader, records chan<- events.Sealed) error {
+// readInto reads and decodes records until an error, or the one at through.
+func readInto(ctx context.Context, reader events.Reader, records chan<- events.Sealed, through kv.Position) error {
 	for {
 		m, err := reader.Next(ctx)
 		if err != nil {
@@ -109,6 +129,9 @@ func readInto(ctx context.Context, reader events.Reader, records chan<- events.S
 		case records <- s:
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+		if s.Position == through {
+			return nil
 		}
 	}
 }
@@ -128,13 +151,16 @@ type feeder struct {
 func (q *Queue) begin(ctx context.Context, log Source, replicas int, memory bool) (*feeder, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	stream, err := q.c.create(ctx, replicas, memory)
+	stream, err := q.c.create(ctx, log, replicas, memory)
 	if err != nil {
 		return nil, err
 	}
 	f := &feeder{q: q, cursor: cursor{chain: q.c.Begins}, saved: q.c.Begins.Applied, made: q.c.Now() - millis(time.Since(stream.CachedInfo().Created))}
 	m, err := stream.GetLastMsgForSubject(ctx, cursorSubject(q.c.Database))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		if q.c.Backlog != nil && q.c.Begins != (events.Chain{}) {
+			f.cursor, f.saved = cursor{}, 0
+		}
 		return f, nil
 	}
 	if err != nil {
@@ -145,6 +171,28 @@ func (q *Queue) begin(ctx context.Context, log Source, replicas int, memory bool
 	}
 	f.at, f.saved = m.Sequence, f.cursor.chain.Applied
 	return f, log.Verify(ctx, f.cursor.chain)
+}
+
+// copyBacklog copies the messages that the queue begins with, unless that has been done. Until then its cursor stands before
+// the first record of all, with as many done as were copied.
+func (f *feeder) copyBacklog(ctx context.Context) error {
+	c := f.q.c
+	if c.Backlog == nil || f.cursor.chain != (events.Chain{}) || c.Begins == (events.Chain{}) {
+		return nil
+	}
+	n := uint32(0)
+	err := c.Backlog(ctx, func(m kv.QueuedMessage) error {
+		if n++; n <= f.cursor.done {
+			return nil
+		}
+		f.cursor.done = n
+		return f.add(ctx, m)
+	})
+	if err != nil {
+		return fmt.Errorf("copy the messages that the queue begins with: %w", err)
+	}
+	f.cursor = cursor{chain: c.Begins}
+	return f.flush(ctx)
 }
 
 // run copies records until there are no more, as many in a step as are there.
@@ -191,28 +239,17 @@ func (f *feeder) take(ctx context.Context, s events.Sealed) error {
 }
 
 func (f *feeder) copy(ctx context.Context, r *events.Record) error {
-	now, n := f.q.c.Now(), uint32(0)
+	n := uint32(0)
 	for i := range r.Commits {
-		c := &r.Commits[i]
-		for j := range c.Enqueues {
+		for _, m := range r.Commits[i].Messages(r.Time) {
 			if n++; n <= f.cursor.done {
 				continue
 			}
 			f.cursor.done = n
-			m := stored{Enqueue: c.Enqueues[j], id: messageID(c.ID, j), enqueued: r.Time}
-			switch age := f.made - m.due(); {
-			case age > millis(deadKept):
-				continue // it would be dead for too long
-			case age > millis(oldHistory):
-				f.batch = append(f.batch, m.dead(f.q.c.Database))
-			default:
-				f.batch = append(f.batch, m.message(f.q.c.Database, now))
-			}
-			f.size += len(m.Payload)
-			if len(f.batch) < maxBatch && f.size < maxBatchBytes {
+			if !m.Doubt(f.made) {
 				continue
 			}
-			if err := f.flush(ctx); err != nil {
+			if err := f.add(ctx, m); err != nil {
 				return err
 			}
 		}
@@ -220,11 +257,21 @@ func (f *feeder) copy(ctx context.Context, r *events.Record) error {
 	return nil
 }
 
-func millis(d time.Duration) kv.Millis { return kv.Millis(d.Milliseconds()) }
-
-func messageID(commit ulid.ULID, index int) string {
-	return commit.String() + "." + strconv.Itoa(index)
+// add adds a message to the batch, and flushes it if it is full then.
+func (f *feeder) add(ctx context.Context, m kv.QueuedMessage) error {
+	s := stored{m}
+	if m.Dead {
+		f.batch = append(f.batch, s.dead(f.q.c.Database))
+	} else {
+		f.batch = append(f.batch, s.message(f.q.c.Database, f.q.c.Now()))
+	}
+	if f.size += len(m.Payload); len(f.batch) < maxBatch && f.size < maxBatchBytes {
+		return nil
+	}
+	return f.flush(ctx)
 }
+
+func millis(d time.Duration) kv.Millis { return kv.Millis(d.Milliseconds()) }
 
 var errFenced = errors.New("the queue's cursor has been moved by another feeder")
 

@@ -36,6 +36,8 @@ func (s *source) Verify(_ context.Context, c events.Chain) error {
 	return nil
 }
 
+func (s *source) InUse(context.Context) error { return nil }
+
 // append adds a record as it is.
 func (s *source) append(r *events.Record) {
 	s.t.Helper()

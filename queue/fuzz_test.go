@@ -45,7 +45,9 @@ func FuzzReceipt(f *testing.F) {
 func FuzzMessage(f *testing.F) {
 	f.Add([]byte("payload"), int64(5), uint32(1), uint32(2), uint8(3), "key\x00\xff")
 	f.Fuzz(func(t *testing.T, data []byte, deadline int64, a, b uint32, steps uint8, key string) {
-		m := stored{id: "01ARZ3NDEKTSV4RRFFQ69G5FAV.7", enqueued: 1, Enqueue: kv.Enqueue{Payload: data, Deadline: max(0, kv.Millis(deadline))}}
+		m := stored{kv.QueuedMessage{
+			ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV.7", Enqueued: 1, Enqueue: kv.Enqueue{Payload: data, Deadline: max(0, kv.Millis(deadline))},
+		}}
 		switch steps % 4 {
 		case 1:
 			m.BackoffSchedule = []uint32{}
@@ -57,7 +59,7 @@ func FuzzMessage(f *testing.F) {
 		}
 		for _, msg := range []*nats.Msg{m.message("orders", 0), m.message("orders", kv.MaxMillis)} {
 			got, err := parse(msg.Header, msg.Data)
-			if diff := cmp.Diff(m, got, cmp.AllowUnexported(stored{})); err != nil || diff != "" {
+			if diff := cmp.Diff(m, got); err != nil || diff != "" {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
 		}

@@ -81,7 +81,7 @@ func (q *Queue) Peek(ctx context.Context, state kv.MessageState, most int) ([]kv
 		if err != nil {
 			continue // a listener will take it out
 		}
-		list = append(list, kv.PeekedMessage{ID: content.id, Payload: content.Payload, Enqueued: content.enqueued, Deadline: content.Deadline})
+		list = append(list, kv.PeekedMessage{ID: content.ID, Payload: content.Payload, Enqueued: content.Enqueued, Deadline: content.Deadline})
 	}
 	return list, nil
 }

@@ -31,19 +31,15 @@ const (
 const noBackoff = "none"
 
 // stored is a message as the stream has it.
-type stored struct {
-	kv.Enqueue
-	id       string
-	enqueued kv.Millis
-}
+type stored struct{ kv.QueuedMessage }
 
 // message returns m for the stream: for listeners if it is due at the time now, and otherwise with a schedule.
 func (m *stored) message(database string, now kv.Millis) *nats.Msg {
 	msg := nats.NewMsg(readySubject(database))
 	msg.Data = m.Payload
 	h := msg.Header
-	h.Set(headerID, m.id)
-	h.Set(headerEnqueued, strconv.FormatInt(int64(m.enqueued), 10))
+	h.Set(headerID, m.ID)
+	h.Set(headerEnqueued, strconv.FormatInt(int64(m.Enqueued), 10))
 	if m.BackoffSchedule != nil {
 		h.Set(headerBackoff, backoffText(m.BackoffSchedule))
 	}
@@ -57,13 +53,10 @@ func (m *stored) message(database string, now kv.Millis) *nats.Msg {
 		at := time.Now().Add(m.Deadline.Until(now)) // JetStream has a clock of its own
 		h.Set(headerSchedule, "@at "+at.UTC().Format(time.RFC3339Nano))
 		h.Set(headerScheduleTarget, msg.Subject)
-		msg.Subject = subject(database, "later."+strings.ReplaceAll(m.id, ".", "-"))
+		msg.Subject = subject(database, "later."+strings.ReplaceAll(m.ID, ".", "-"))
 	}
 	return msg
 }
-
-// due is when m is to be delivered first.
-func (m *stored) due() kv.Millis { return max(m.enqueued, m.Deadline) }
 
 // dead returns m for the stream as a message that was given up. It goes away by itself after a while.
 func (m *stored) dead(database string) *nats.Msg {
@@ -88,11 +81,11 @@ func backoffText(schedule []uint32) string {
 
 // parse reads what message has made. It fails on a message that somebody else has put into the stream.
 func parse(h nats.Header, data []byte) (m stored, err error) {
-	m.id, m.Payload = h.Get(headerID), data
-	if m.id == "" {
+	m.ID, m.Payload = h.Get(headerID), data
+	if m.ID == "" {
 		return m, fmt.Errorf("a message of the queue has no %s", headerID)
 	}
-	if m.enqueued, err = parseMillis(h, headerEnqueued); err != nil {
+	if m.Enqueued, err = parseMillis(h, headerEnqueued); err != nil {
 		return m, err
 	}
 	if m.Deadline, err = parseMillis(h, headerDeadline); err != nil {

@@ -29,6 +29,10 @@ type Config struct {
 	// Begins is the place after which the log begins, for Feed: that of the state which a restored database began with.
 	Begins events.Chain
 
+	// Backlog calls each with the messages that such a database's queue begins with, always in the same order, until that fails;
+	// nil: there are none.
+	Backlog func(ctx context.Context, each func(kv.QueuedMessage) error) error
+
 	// Commit decides an atomic of the database. What has been committed under that id lately, by anybody, is not committed
 	// again. It is for the keys of messages that are given up, so a queue that nobody listens to here needs none.
 	Commit func(ctx context.Context, id ulid.ULID, a *kv.Atomic) (kv.CommitResult, error)
@@ -70,10 +74,6 @@ const (
 	retryPause     = 500 * time.Millisecond
 	damagePause    = 10 * time.Second
 	askTimeout     = 5 * time.Second // of one request to JetStream
-
-	// What was due so long before the queue was made has most likely been delivered by a queue that is lost, or that the log
-	// was restored without; it goes to the dead at once, for people to decide.
-	oldHistory = 10 * time.Minute
 
 	// A message whose listeners vanish without a word is given up after as many deliveries as it has attempts, but not
 	// before so many: the listeners may have been stopped before they looked at it.
@@ -132,9 +132,12 @@ const maxWaiting = 10_000
 
 // create makes the queue unless it is there. What it has begun to make it waits for, also when ctx has ended: a server that is
 // stopped while it makes a stream leaves goroutines behind, which matters to those who have it in their process.
-func (c *Config) create(ctx context.Context, replicas int, memory bool) (jetstream.Stream, error) {
+func (c *Config) create(ctx context.Context, log Source, replicas int, memory bool) (jetstream.Stream, error) {
 	stream, err := c.JS.Stream(ctx, streamName(c.Database))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		if err := log.InUse(ctx); err != nil {
+			return nil, err
+		}
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 		defer cancel()

@@ -91,10 +91,10 @@ func (q *Queue) deliver(ctx context.Context, got []jetstream.Msg) []kv.Message {
 	}
 	// JetStream releases those that are due within the same quarter of a second, or have become due while it was down, in
 	// the order in which they were enqueued.
-	slices.SortStableFunc(arrivals, func(a, b arrival) int { return cmp.Compare(a.content.due(), b.content.due()) })
+	slices.SortStableFunc(arrivals, func(a, b arrival) int { return cmp.Compare(a.content.Due(), b.content.Due()) })
 	messages := make([]kv.Message, 0, len(arrivals))
 	for _, a := range arrivals {
-		messages = append(messages, kv.Message{ID: a.content.id, Payload: a.content.Payload, Attempt: int(a.receipt.delivered), Receipt: a.receipt.String()})
+		messages = append(messages, kv.Message{ID: a.content.ID, Payload: a.content.Payload, Attempt: int(a.receipt.delivered), Receipt: a.receipt.String()})
 	}
 	return messages
 }

@@ -130,12 +130,12 @@ func (q *Queue) bury(ctx context.Context, r receipt, m stored) error {
 		for _, key := range m.KeysIfUndelivered {
 			a.Mutations = append(a.Mutations, kv.Mutation{Type: kv.MutationSet, Key: key, Value: kv.Value{Encoding: kv.EncodingV8, Data: m.Payload}})
 		}
-		if _, err := q.c.Commit(ctx, burialID(m.id, r.stream), a); err != nil {
+		if _, err := q.c.Commit(ctx, burialID(m.ID, r.stream), a); err != nil {
 			return fmt.Errorf("write the keys of a message that is given up: %w", err)
 		}
 	}
 	// Two burials of the same message are one: after a crash, or by two processes.
-	id := jetstream.WithMsgID("dead " + m.id + " " + strconv.FormatUint(r.stream, 10))
+	id := jetstream.WithMsgID("dead " + m.ID + " " + strconv.FormatUint(r.stream, 10))
 	_, err := q.c.JS.PublishMsg(ctx, m.dead(q.c.Database), id)
 	if err != nil {
 		return fmt.Errorf("keep a message among the dead: %w", err)

@@ -47,10 +47,11 @@ func (d *Database) decide(ctx context.Context, request *wire.CommitRequest) (kv.
 		case !errors.Is(err, errNotSent) && !changedNothing(err):
 			sent = true
 		}
-		if broken := d.broken(); broken != nil && !sent {
+		broken := d.broken()
+		if broken != nil && !sent {
 			return kv.CommitResult{}, broken
 		}
-		ended := d.asker.pause(ctx) != nil
+		ended := d.asker.pause(ctx) != nil || errors.Is(broken, kv.ErrNoDatabase) // nobody will ever know more
 		if stamp, found := d.committed(request); found {
 			return kv.CommitResult{Versionstamp: stamp}, nil
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/history"
+	"github.com/millpondkv/millpond/internal/databases"
 	"github.com/millpondkv/millpond/internal/measure"
 	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/kv"
@@ -78,6 +79,7 @@ func OpenDatabases(conn *nats.Conn, c Config) (*Databases, error) {
 	if s.silence, err = answerQuestions(conn, c.Logger, s.status, digests); err != nil {
 		return nil, err
 	}
+	s.openings.Go(func() { s.letGo(s.life) })
 	return s, nil
 }
 
@@ -240,6 +242,13 @@ func (s *Databases) openLog(ctx context.Context, name string, create bool) (*nat
 	open := natslog.Open
 	if create {
 		open = func(ctx context.Context, js jetstream.JetStream, name string) (*natslog.Log, error) {
+			log, err := natslog.Open(ctx, js, name)
+			if !errors.Is(err, kv.ErrNoDatabase) {
+				return log, err
+			}
+			if err := databases.CheckUnused(ctx, js, name); err != nil {
+				return nil, err
+			}
 			return natslog.Create(ctx, js, name, natslog.Config{Replicas: s.config.Replicas})
 		}
 	}

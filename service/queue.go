@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/kvconnect"
 	"github.com/millpondkv/millpond/queue"
 	"github.com/nats-io/nats.go"
@@ -26,6 +27,7 @@ func (d *Database) Queue() kvconnect.Queue { return d.queue }
 func (w *Writers) feedQueue(ctx context.Context, log *natslog.Log) (stop func()) {
 	q := queue.New(queue.Config{
 		Conn: w.conn, JS: w.js, Database: log.Database(), ID: log.ID(), Now: w.config.Now, Logger: w.config.Logger,
+		Begins: log.After(), Backlog: checkpoints.Backlog(w.js, log.ID(), log.After().Applied),
 	})
 	forget := w.queues.Add(log.Database(), q)
 	ctx, cancel := context.WithCancel(ctx)

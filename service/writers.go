@@ -14,6 +14,7 @@ import (
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
 	"github.com/millpondkv/millpond/internal/checkpoints"
+	"github.com/millpondkv/millpond/internal/databases"
 	"github.com/millpondkv/millpond/internal/measure"
 	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/internal/trouble"
@@ -82,7 +83,9 @@ type standing struct {
 	keeper     atomic.Pointer[checkpoints.Keeper]    // likewise
 	leading    atomic.Bool
 	yield      chan struct{}
-	waits      error // why nobody stands by yet; guarded by the lock of Writers
+	dismiss    context.CancelCauseFunc // ends it
+	id         string                  // of the database, once its log is open; guarded by the lock of Writers
+	waits      error                   // why nobody stands by yet; guarded by the lock of Writers
 }
 
 func (s *standing) chain() (c events.Chain) {
@@ -134,6 +137,8 @@ func (w *Writers) Run(ctx context.Context) error {
 	defer stop()
 	var standbys sync.WaitGroup
 	standbys.Go(func() { w.balance(ctx) })
+	standbys.Go(func() { w.letGo(ctx) })
+	standbys.Go(func() { databases.KeepPruned(ctx, w.conn, w.js, w.config.Logger) })
 	ticker := time.NewTicker(listEvery)
 	defer ticker.Stop()
 	listing := trouble.Trouble{Logger: w.config.Logger, What: "cannot list the databases"}
@@ -147,7 +152,14 @@ func (w *Writers) Run(ctx context.Context) error {
 		}
 		for _, name := range names {
 			if s := w.begin(name); s != nil {
-				standbys.Go(func() { w.end(ctx, name, w.standBy(ctx, name, s)) })
+				standing, dismiss := context.WithCancelCause(ctx)
+				s.dismiss = dismiss
+				standbys.Go(func() {
+					defer dismiss(nil)
+					if err := w.standBy(standing, name, s); !w.dismissed(standing, name, err) {
+						w.end(ctx, name, err)
+					}
+				})
 			}
 		}
 		w.noteMended()
@@ -263,6 +275,7 @@ func (w *Writers) standBy(ctx context.Context, name string, s *standing) error {
 	}
 	w.opened(name)
 	log.AppendNear(w.conns)
+	w.stoodBy(s, log)
 	logger := w.config.Logger.With("database", name)
 	heartbeats := make(chan writer.Heartbeat, 1)
 	stop, err := Heartbeats(w.conn, name, logger, func(h wire.Heartbeat) {

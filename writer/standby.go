@@ -39,6 +39,10 @@ type StandbyConfig struct {
 	Handicap func() time.Duration
 }
 
+// ErrGone, as the cause with which the context of Standby.Run ends, says that the database is there no more: nothing can be decided, and
+// what is in flight stays unknown.
+var ErrGone = errors.New("the database is gone")
+
 // Standby follows a database's log, and leads when nobody else does.
 //
 // Leadership is for speed, and the fence in the log for safety: should two writers believe that they lead, only one of them
@@ -98,6 +102,11 @@ func (s *Standby) reign(ctx context.Context, from kv.Position, serve func(contex
 	q := New(c)
 	defer context.AfterFunc(ctx, q.Close)()
 	reign, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, func() {
+		if errors.Is(context.Cause(ctx), ErrGone) { // there is no log to resign in
+			end()
+		}
+	})()
 	s.yielded = false
 	var serving sync.WaitGroup
 	serving.Go(func() {

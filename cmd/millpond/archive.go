@@ -45,14 +45,28 @@ type archiveCommand struct {
 	settings *archiveSettings
 	logging  func() (format, level string) // nil: the defaults
 	progress *progress
+
+	inCluster bool // it may speak to a cluster, and take a context
 }
 
 func bindArchive(cmd *cobra.Command, settings any, common *archiveSettings) *archiveCommand {
 	return &archiveCommand{Command: cmd, loader: config.Bind(cmd.Flags(), settings), settings: common}
 }
 
+// orCluster lets the command speak to a cluster, which --nats or a context names.
+func (c *archiveCommand) orCluster() *archiveCommand {
+	bindContext(c.Command)
+	c.inCluster = true
+	return c
+}
+
 // do calls f with the archive. The context ends with an interrupt or SIGTERM.
 func (c *archiveCommand) do(location string, f func(ctx context.Context, a *backup.Archive) error) error {
+	if c.inCluster {
+		if err := useCluster(c.Command, c.loader); err != nil {
+			return err
+		}
+	}
 	if err := c.loader.Load(os.LookupEnv); err != nil {
 		return &usageError{err}
 	}

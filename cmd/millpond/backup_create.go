@@ -33,7 +33,7 @@ that needs as much memory as a reader.`,
   millpond backup create /backups --data /var/lib/millpond`,
 		Args: cobra.ExactArgs(1),
 	}
-	c, out := bindArchive(cmd, &s, &s.archiveSettings), bindOutput(cmd, "table", "json")
+	c, out := bindArchive(cmd, &s, &s.archiveSettings).orCluster(), bindOutput(cmd, "table", "json")
 	c.logging = s.logging
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.do(args[0], func(ctx context.Context, a *backup.Archive) error {

@@ -32,7 +32,7 @@ this hold, and millpond backup release ends it, for an archive that is given up.
 		Example: `  millpond backup run /backups --nats nats://a:4222,nats://b:4222 --db orders`,
 		Args:    cobra.ExactArgs(1),
 	}
-	c := bindArchive(cmd, &s, &s.archiveSettings)
+	c := bindArchive(cmd, &s, &s.archiveSettings).orCluster()
 	c.logging = s.logging
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.do(args[0], func(ctx context.Context, a *backup.Archive) error {

@@ -11,10 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
+	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/millpondkv/millpond/engine"
@@ -49,10 +51,27 @@ func TestBackupScripts(t *testing.T) {
 				env.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 				env.Setenv("AWS_REGION", "us-east-1")
 				env.Setenv("GORACE", "atexit_sleep_ms=0")
+				env.Setenv("NATS", startNATS(t))
+				env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 				return os.WriteFile(filepath.Join(env.WorkDir, "identity"), []byte(identity.String()+"\n"), 0o600)
 			},
 		})
 	}
+}
+
+// startNATS runs a NATS server on loopback, and returns its URL.
+func startNATS(t *testing.T) string {
+	t.Helper()
+	s, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(30 * time.Second) {
+		t.Fatal("the NATS server does not start")
+	}
+	return s.ClientURL()
 }
 
 var discardLog = slog.New(slog.DiscardHandler)

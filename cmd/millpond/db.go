@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/databases"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/kvconnect"
 )
@@ -18,11 +19,11 @@ import (
 func newDBCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "db",
-		Short: "Show and make the databases of a cluster or a data directory",
+		Short: "Show, make, rename and delete the databases of a cluster or a data directory",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDBListCommand(), newDBCreateCommand())
+	cmd.AddCommand(newDBListCommand(), newDBCreateCommand(), newDBRenameCommand(), newDBDeleteCommand(), newDBUndeleteCommand())
 	return cmd
 }
 
@@ -33,13 +34,22 @@ func newDBListCommand() *cobra.Command {
 		Long: `Show all databases, with their ids and the first and last position in their logs. It asks NATS, as the servers of a cluster do, or
 with --data reads the data directory of a millpond serve that is stopped.`,
 		Example: `  millpond db list --nats nats://a:4222,nats://b:4222
-  millpond db list --data ./millpond-data -o json`,
+  millpond db list --data ./millpond-data -o json
+  millpond db list --deleted`,
 		Args: cobra.NoArgs,
 	}
 	source, out := bindLogs(cmd), bindOutput(cmd, "table", "json")
+	deleted := cmd.Flags().Bool("deleted", false, "show those that were deleted and can be brought back, and until when")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return source.do(cmd, func(ctx context.Context, js jetstream.JetStream) error {
-			views, err := databases(ctx, js)
+			if *deleted {
+				list, err := databases.Kept(ctx, js)
+				if err != nil {
+					return err
+				}
+				return writeDeleted(cmd.OutOrStdout(), out.format, list)
+			}
+			views, err := listDatabases(ctx, js)
 			if err != nil {
 				return err
 			}
@@ -106,13 +116,16 @@ type databaseView struct {
 	Last  kv.Position `json:"last"`
 }
 
-func databases(ctx context.Context, js jetstream.JetStream) (views []databaseView, err error) {
+func listDatabases(ctx context.Context, js jetstream.JetStream) (views []databaseView, err error) {
 	names, err := natslog.List(ctx, js)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
 		log, err := natslog.Open(ctx, js, name)
+		if errors.Is(err, kv.ErrNoDatabase) { // it is being deleted
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/millpondkv/millpond/backup"
 	"github.com/millpondkv/millpond/engine"
+	"github.com/millpondkv/millpond/internal/databases"
 	"github.com/millpondkv/millpond/kv"
 )
 
@@ -52,85 +54,96 @@ func newRestoreCommand() *cobra.Command {
 	var s struct {
 		archiveSettings
 		targetSettings
-		Data   string `config:"data" help:"make the database in this data directory of millpond serve, which must not run now; made if it is absent"`
+		placeSettings
 		As     string `config:"as" help:"the name of the database that is made; without it that of --db"`
 		DryRun bool   `config:"dry-run" help:"read and check everything, say what would be restored, and make nothing"`
 	}
 	cmd := &cobra.Command{
 		Use:   "restore LOCATION",
 		Short: "Make a database from an archive, as it was at any of its commits",
-		Long: `Make a database from its archive in LOCATION, as it was at the moment of --to-time or --to-versionstamp, or at the last commit.
+		Long: `Make a database from its archive in LOCATION, as it was at the moment of --to-time or --to-versionstamp, or at the last commit: in
+the cluster of --nats or of a context while it runs, or with --data in a data directory of millpond serve, made if it is absent.
 
 Everything is read and checked before anything is made. No database is overwritten: one of that name must not exist. Entries keep
 their versionstamps; what has expired is left out. New commits get versionstamps that the database has never had, so that
 a check with one from the time after that moment fails. A restore that was interrupted is begun again with the same command.`,
 		Example: `  millpond restore /backups --data ./restored --dry-run
+  millpond restore /backups --db orders --nats nats://a:4222,nats://b:4222
   millpond restore /backups --db orders --to-time 2026-01-31T12:00:00Z --data ./restored
   millpond restore /backups --as before --to-versionstamp 0000000000b5c29f0000 --data ./restored`,
 		Args: cobra.ExactArgs(1),
 	}
-	c := bindArchive(cmd, &s, &s.archiveSettings)
+	c := bindArchive(cmd, &s, &s.archiveSettings).orCluster()
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.do(args[0], func(ctx context.Context, a *backup.Archive) error {
 			t, err := s.target()
 			if err != nil {
 				return err
 			}
-			if s.As == "" {
-				s.As = s.Database
-			}
+			s.As = cmp.Or(s.As, s.Database)
 			if err := checkName("--as", s.As); err != nil {
 				return err
 			}
-			if s.Data == "" && !s.DryRun {
-				return usagef("--data is missing: in which data directory is the database to be made?")
+			if s.DryRun {
+				s.Replicas = 0
 			}
-			if s.Data == "" || s.DryRun && absent(s.Data) {
-				return c.restore(ctx, a, t, s.As, nil, s.DryRun)
+			r := restore{archiveCommand: c, archive: a, target: t, name: s.As, dryRun: s.DryRun}
+			switch {
+			case s.Data == "" && clusterGiven(cmd):
+				return s.inCluster(ctx, "millpond restore", a.Logger, func(d *databases.Databases) error { return r.run(ctx, d) })
+			case s.Data == "" && !s.DryRun:
+				return usagef("say where the database is to be made: --data for a data directory, --nats or a context for a cluster")
+			case s.Data == "" || s.DryRun && absent(s.Data):
+				return r.run(ctx, nil)
 			}
 			if _, err := a.Plan(ctx, t); err != nil { // before the directory is made
 				return err
 			}
-			dir, err := engine.OpenStopped(s.Data, !s.DryRun, a.Logger)
-			if err != nil {
-				return err
-			}
-			return errors.Join(c.restore(ctx, a, t, s.As, dir, s.DryRun), dir.Close())
+			return s.inDirectory(!s.DryRun, a.Logger, func(dir *engine.Stopped) error { return r.run(ctx, dir) })
 		})
 	}
 	return cmd
 }
 
-// restore makes the database in dir. In a dry run dir may be nil, and is only looked at.
-func (c *archiveCommand) restore(ctx context.Context, a *backup.Archive, t backup.Target, name string, dir *engine.Stopped, dryRun bool) error {
-	var maker backup.Maker
-	if dir != nil {
-		maker = dir
-	}
-	if dryRun && maker != nil {
-		if err := maker.Absent(ctx, name); err != nil {
-			return err
+// restore is a restore that was asked for.
+type restore struct {
+	*archiveCommand
+	archive *backup.Archive
+	target  backup.Target
+	name    string // of the database that is made
+	dryRun  bool
+}
+
+// run makes the database. In a dry run the place may be nil, and is only looked at.
+func (r *restore) run(ctx context.Context, to backup.Maker) error {
+	verb := "restored"
+	if r.dryRun {
+		verb = "would restore"
+		if to != nil {
+			if err := to.Absent(ctx, r.name); err != nil {
+				return err
+			}
 		}
-		maker = nil
+		to = nil
 	}
-	r, err := a.Restore(ctx, t, name, maker)
+	restored, err := r.archive.Restore(ctx, r.target, r.name, to)
 	if err != nil {
 		return err
 	}
-	c.progress.end()
-	verb := "restored"
-	if dryRun {
-		verb = "would restore"
-	}
-	return writeRestored(c.OutOrStdout(), verb, a.Database, name, r)
+	r.progress.end()
+	return writeRestored(r.OutOrStdout(), verb, r.archive.Database, r.name, restored)
 }
 
 func writeRestored(w io.Writer, verb, database, name string, r *backup.Restored) error {
 	_, err := fmt.Fprintf(w, `%s %q as it was, named %q
   at           %s, position %d
   entries      %d, without %d that have expired since
+  messages     %d, and %d among the dead
   new commits  from versionstamp %s on
-`, verb, database, name, timeText(r.Time), r.Position, r.Entries, r.Expired, kv.NewVersionstamp(r.First, 0))
+`, verb, database, name, timeText(r.Time), r.Position, r.Entries, r.Expired, r.Messages, r.Dead, kv.NewVersionstamp(r.First, 0))
+	if err == nil && r.Since != 0 {
+		_, err = fmt.Fprintf(w, "  left out     messages that were enqueued before %s, if there were any: their records are not there\n", timeText(r.Since))
+	}
 	return err
 }
 

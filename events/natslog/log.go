@@ -20,6 +20,7 @@ type Log struct {
 	js       jetstream.JetStream
 	database string
 	id       string
+	after    events.Chain
 	stream   jetstream.Stream
 
 	conns  *near.Pool             // of js's connection; nil: see AppendNear

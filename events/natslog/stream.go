@@ -1,6 +1,7 @@
 package natslog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -20,14 +22,15 @@ type Config struct {
 	Memory   bool // keep the stream in memory: lost with the server
 
 	// Of a database that begins with a state that it got elsewhere:
-	ID    string      // its UUID; default a new one
-	First kv.Position // the first position of the log; default 1
+	ID    string       // its UUID; default a new one
+	After events.Chain // the place of that state, after which the log begins
 }
 
 // What a stream says of its database in its metadata.
 const (
 	metadataDatabase = "millpond.database"
 	metadataID       = "millpond.id"
+	metadataAfter    = "millpond.after" // the place after which the log begins, in JSON; absent: it begins at 1
 )
 
 // DatabaseOf returns the database whose log a stream of that name is.
@@ -97,9 +100,9 @@ func streamConfig(database string, c Config) jetstream.StreamConfig {
 	if c.Memory {
 		storage = jetstream.MemoryStorage
 	}
-	id := c.ID
-	if id == "" {
-		id = uuid.NewString()
+	metadata, first := map[string]string{metadataDatabase: database, metadataID: cmp.Or(c.ID, uuid.NewString())}, uint64(0)
+	if c.After != (events.Chain{}) {
+		metadata[metadataAfter], first = afterText(c.After), uint64(c.After.Applied+1)
 	}
 	return jetstream.StreamConfig{
 		Name:        streamName(database),
@@ -110,31 +113,45 @@ func streamConfig(database string, c Config) jetstream.StreamConfig {
 		Discard:     jetstream.DiscardNew,
 		DenyDelete:  true,
 		AllowDirect: true,
-		Metadata:    map[string]string{metadataDatabase: database, metadataID: id},
-		FirstSeq:    uint64(c.First),
+		Metadata:    metadata,
+		FirstSeq:    first,
 	}
 }
 
 // Open opens the log of a database that exists. It fails with kv.ErrNoDatabase if it does not.
 func Open(ctx context.Context, js jetstream.JetStream, database string) (*Log, error) {
-	stream, err := find(ctx, js, streamName(database))
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, kv.Errorf(kv.ErrNoDatabase, "there is no database %q", database)
+	log, closed, err := OpenClosed(ctx, js, database)
+	if err == nil && closed {
+		return nil, kv.Errorf(kv.ErrNoDatabase, "the database %q is being deleted or renamed", database)
 	}
+	return log, err
+}
+
+func noDatabase(database string, err error) error {
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return kv.Errorf(kv.ErrNoDatabase, "there is no database %q", database)
+	}
+	return fmt.Errorf("open the log of %q: %w", database, err)
+}
+
+func newLog(js jetstream.JetStream, database string, stream jetstream.Stream) (*Log, error) {
+	about := stream.CachedInfo().Config.Metadata
+	if about[metadataID] == "" {
+		return nil, fmt.Errorf("the stream %s was not made by Millpond: it has no %s in its metadata", streamName(database), metadataID)
+	}
+	after, err := parseAfter(about[metadataAfter])
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %q: %w", database, err)
 	}
-	id := stream.CachedInfo().Config.Metadata[metadataID]
-	if id == "" {
-		return nil, fmt.Errorf("the stream %s was not made by Millpond: it has no %s in its metadata", streamName(database), metadataID)
-	}
-	return &Log{js: js, database: database, id: id, stream: stream}, nil
+	return &Log{js: js, database: database, id: about[metadataID], after: after, stream: stream}, nil
 }
 
 // List returns the names of all databases that have a log, sorted.
-func List(ctx context.Context, js jetstream.JetStream) ([]string, error) {
+func List(ctx context.Context, js jetstream.JetStream) ([]string, error) { return list(ctx, js) }
+
+func list(ctx context.Context, js jetstream.JetStream, options ...jetstream.StreamListOpt) ([]string, error) {
 	names := map[string]bool{}
-	streams := js.StreamNames(ctx)
+	streams := js.StreamNames(ctx, options...)
 	for name := range streams.Name() {
 		if database, ok := DatabaseOf(name); ok {
 			names[database] = true
@@ -144,6 +161,11 @@ func List(ctx context.Context, js jetstream.JetStream) ([]string, error) {
 		return nil, fmt.Errorf("list the logs: %w", err)
 	}
 	return slices.Sorted(maps.Keys(names)), nil
+}
+
+// ListOpen is List without those that were closed, and without those whose streams take other subjects than they should.
+func ListOpen(ctx context.Context, js jetstream.JetStream) ([]string, error) {
+	return list(ctx, js, jetstream.WithStreamListSubject(epochSubject("*")))
 }
 
 // askTimeout is far above what an answer takes.

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/kv"
+	"github.com/millpondkv/millpond/projection"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -47,7 +50,11 @@ func (c *Cluster) open(ctx context.Context) (*natslog.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := openLog(ctx, conn, c.database)
+	js, err := jetstream.New(conn)
+	var log *natslog.Log
+	if err == nil {
+		log, err = natslog.Open(ctx, js, c.database)
+	}
 	if err == nil && c.id != "" && log.ID() != c.id {
 		err = fmt.Errorf("the database %q was made anew: its id is %s now and was %s; start again", c.database, log.ID(), c.id)
 	}
@@ -57,14 +64,6 @@ func (c *Cluster) open(ctx context.Context) (*natslog.Log, error) {
 	}
 	c.conn, c.log = conn, log
 	return log, nil
-}
-
-func openLog(ctx context.Context, conn *nats.Conn, database string) (*natslog.Log, error) {
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return nil, fmt.Errorf("use JetStream: %w", err)
-	}
-	return natslog.Open(ctx, js, database)
 }
 
 // ID implements backup.Source.
@@ -94,7 +93,16 @@ func (c *Cluster) WriteCheckpoint(ctx context.Context, w io.Writer) (events.Chai
 	if err != nil {
 		return events.Chain{}, err
 	}
-	return logSource{log}.WriteCheckpoint(ctx, w)
+	_, end, err := log.Bounds(ctx)
+	if err != nil {
+		return events.Chain{}, err
+	}
+	p := projection.New(checkpoints.Of(log.JetStream(), log.ID(), projection.Options{}, slog.New(slog.DiscardHandler)))
+	defer p.Close()
+	if err := p.CatchUp(ctx, log, end); err != nil {
+		return events.Chain{}, fmt.Errorf("replay the log of %q: %w", log.Database(), err)
+	}
+	return p.WriteCheckpoint(ctx, w, log.ID())
 }
 
 // Close ends the connection.

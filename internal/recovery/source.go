@@ -2,59 +2,91 @@ package recovery
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
-	"log/slog"
 
 	"github.com/millpondkv/millpond/backup"
 	"github.com/millpondkv/millpond/engine"
 	"github.com/millpondkv/millpond/events"
 	"github.com/millpondkv/millpond/events/natslog"
-	"github.com/millpondkv/millpond/internal/checkpoints"
+	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/projection"
 )
 
-// logSource is a database of a cluster: its state is folded from the newest checkpoint and the rest of the log.
-type logSource struct{ *natslog.Log }
+// Source is a database that can be backed up, and branched.
+type Source interface {
+	backup.Source
 
-// WriteCheckpoint implements backup.Source.
-func (s logSource) WriteCheckpoint(ctx context.Context, w io.Writer) (events.Chain, error) {
-	_, end, err := s.Bounds(ctx)
-	if err != nil {
-		return events.Chain{}, err
-	}
-	p := projection.New(checkpoints.Of(s.JetStream(), s.ID(), projection.Options{}, slog.New(slog.DiscardHandler)))
-	defer p.Close()
-	if err := p.CatchUp(ctx, s.Log, end); err != nil {
-		return events.Chain{}, fmt.Errorf("replay the log of %q: %w", s.Database(), err)
-	}
-	return p.WriteCheckpoint(ctx, w, s.ID())
+	// Base returns where the states of the database begin that can be had from its log. The caller closes the state.
+	Base(ctx context.Context, t backup.Target) (backup.Base, error)
 }
 
-// foldedSource is a database whose state fold returns.
-type foldedSource struct {
+// folded is a database of a data directory.
+type folded struct {
 	*natslog.Log
-	fold func(ctx context.Context) (*projection.Projection, error)
+	checkpoint func() (*projection.Projection, error)                    // the newest
+	state      func(ctx context.Context) (*projection.Projection, error) // at the end of the log
+
+	backlog func(ctx context.Context, each func(kv.QueuedMessage) error) error // of the queue where the log begins
 }
 
 // Stopped returns a database of a data directory as a source.
-func Stopped(ctx context.Context, dir *engine.Stopped, database string) (backup.Source, error) {
+func Stopped(ctx context.Context, dir *engine.Stopped, database string) (Source, error) {
 	log, err := dir.Log(ctx, database)
 	if err != nil {
 		return nil, err
 	}
-	return foldedSource{log, func(ctx context.Context) (*projection.Projection, error) { return dir.State(ctx, log) }}, nil
+	return folded{log,
+		func() (*projection.Projection, error) { return dir.Checkpoint(log) },
+		func(ctx context.Context) (*projection.Projection, error) { return dir.State(ctx, log) },
+		dir.Backlog(log),
+	}, nil
 }
 
 // Open returns a database of an engine that runs as a source.
-func Open(db *engine.Database) backup.Source { return foldedSource{db.Log(), db.State} }
+func Open(db *engine.Database) Source { return folded{db.Log(), db.Checkpoint, db.State, db.Backlog()} }
 
 // WriteCheckpoint implements backup.Source.
-func (s foldedSource) WriteCheckpoint(ctx context.Context, w io.Writer) (events.Chain, error) {
-	p, err := s.fold(ctx)
+func (s folded) WriteCheckpoint(ctx context.Context, w io.Writer) (events.Chain, error) {
+	p, err := s.state(ctx)
 	if err != nil {
 		return events.Chain{}, err
 	}
 	defer p.Close()
 	return p.WriteCheckpoint(ctx, w, s.ID())
+}
+
+// Base implements Source. The directory's own checkpoint helps where those in NATS do not: a restored database begins with it.
+func (s folded) Base(ctx context.Context, t backup.Target) (b backup.Base, err error) {
+	p, oldest, err := base(ctx, s.Log, t)
+	if errors.Is(err, events.ErrGap) {
+		p, oldest, err = s.ownBase(ctx, t, err)
+	}
+	if err != nil {
+		return b, err
+	}
+	b = backup.Base{State: state{p}, Oldest: oldest}
+	if oldest == s.After() {
+		b.Messages = s.backlog
+	}
+	return b, nil
+}
+
+// ownBase returns the state of the directory's newest checkpoint; it fails with the error none if that does not lead to the target.
+func (s folded) ownBase(ctx context.Context, t backup.Target, none error) (p *projection.Projection, oldest events.Chain, err error) {
+	first, _, err := s.Bounds(ctx)
+	if err != nil {
+		return nil, oldest, err
+	}
+	if p, err = s.checkpoint(); err != nil {
+		return nil, oldest, err
+	}
+	at := p.Chain()
+	if at.Applied+1 < first || !t.Needs(at.Applied, at.Time) {
+		return nil, oldest, errors.Join(none, p.Close())
+	}
+	if oldest = s.After(); oldest.Applied+1 != first { // trimmed
+		oldest = at
+	}
+	return p, oldest, nil
 }

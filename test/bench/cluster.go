@@ -86,6 +86,9 @@ func withCluster(ctx context.Context, dir string, measure func(context.Context, 
 }
 
 func (c *benchedCluster) start(ctx context.Context) error {
+	if err := os.MkdirAll(c.dir, 0o755); err != nil {
+		return err
+	}
 	for name, pkg := range map[string]string{
 		"kvwriter": "./cmd/kvwriter", "kvreader": "./cmd/kvreader", "nats-server": "github.com/nats-io/nats-server/v2",
 	} {

@@ -1,6 +1,6 @@
 // Command bench measures Millpond on this machine and writes the results to bench-results: Deno's client against
 // `millpond serve` with its log synced to disk; the same program against a server that does nothing and against Deno's own
-// database, for the ratios; the Go client over NATS against a cluster, and its queue; and the Go benchmarks of the packages below. Run it with
+// database, for the ratios; the Go client over NATS against a cluster, and its queue; a restore into one; and the Go benchmarks of the packages below. Run it with
 // `make bench`, on a machine that does nothing else; `make bench ONLY=cluster` measures the cluster alone.
 package main
 
@@ -37,7 +37,7 @@ func main() {
 		}
 		return
 	}
-	only := flag.String("only", "", "measure only this: serve, cluster, queue or packages")
+	only := flag.String("only", "", "measure only this: serve, cluster, queue, restore or packages")
 	flag.Parse()
 	out := new(bytes.Buffer)
 	if err := run(context.Background(), io.MultiWriter(os.Stdout, out), *only); err != nil {
@@ -88,6 +88,7 @@ func run(ctx context.Context, out io.Writer, only string) error {
 		{"serve", func() error { return measureServe(ctx, out, deno, dir) }},
 		{"cluster", func() error { return measureCluster(ctx, out, dir) }},
 		{"queue", func() error { return measureQueue(ctx, out, dir) }},
+		{"restore", func() error { return measureRestore(ctx, out, dir) }},
 		{"packages", func() error { return goBenchmarks(ctx, out) }},
 	} {
 		if only != "" && only != section.name {
