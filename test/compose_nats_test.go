@@ -171,7 +171,7 @@ func TestNATSUsersAskTheServers(t *testing.T) {
 func TestNATSPermissions(t *testing.T) {
 	const log, epoch, heartbeat, request = "millpond.orders.log.commits", "millpond.orders.log.epoch", "millpond.orders.leader",
 		"millpond.orders.w.01JZ0000000000000000000000.commit"
-	questions := []string{"millpond.orders.find", "millpond.orders.read", "millpond.orders.watch", "millpond.orders.feed", "millpond.orders.r.01JZ0000000000000000000000.1"}
+	questions := []string{"millpond.orders.find", "millpond.orders.read", "millpond.orders.watch", "millpond.orders.feed", "millpond.orders.history", "millpond.orders.r.01JZ0000000000000000000000.1"}
 	destructive := []string{
 		"$JS.API.STREAM.DELETE.millpond_orders", "$JS.API.STREAM.PURGE.millpond_orders", "$JS.API.STREAM.UPDATE.millpond_orders",
 		"$JS.API.STREAM.MSG.DELETE.millpond_orders", "$JS.API.STREAM.RESTORE.millpond_orders",
@@ -207,7 +207,7 @@ func TestNATSPermissions(t *testing.T) {
 	}
 }
 
-// With these permissions, a program with the client's password writes, reads and watches, and is refused nothing on the way.
+// With these permissions, a program with the client's password writes, reads, watches and reads the past, and is refused nothing on the way.
 func TestNATSClient(t *testing.T) {
 	n := startNATSUsers(t)
 	bin := buildCluster(t)
@@ -247,6 +247,9 @@ func TestNATSClient(t *testing.T) {
 			t.Errorf("watch: %v, %v; want %v", entries, err, want)
 		}
 		break
+	}
+	if got, err := db.At(kv.Moment{Versionstamp: want}).Get(t.Context(), kv.Key{"a"}); err != nil || got.Versionstamp != want {
+		t.Errorf("read of the past: %v, %v; want %v", got, err, want)
 	}
 	if warned.String() != "" {
 		t.Errorf("the client was warned:\n%s", warned.String())
