@@ -172,7 +172,7 @@ func TestNATSUsersAskTheServers(t *testing.T) {
 func TestNATSPermissions(t *testing.T) {
 	const log, epoch, heartbeat, request, index = "millpond.orders.log.commits", "millpond.orders.log.epoch", "millpond.orders.leader",
 		"millpond.orders.w.01JZ0000000000000000000000.commit", "millpond.orders.w.01JZ0000000000000000000000.index"
-	questions := []string{"millpond.orders.find", "millpond.orders.read", "millpond.orders.watch", "millpond.orders.feed", "millpond.orders.queue", "millpond.orders.leave", "millpond.orders.r.01JZ0000000000000000000000.1"}
+	questions := []string{"millpond.orders.find", "millpond.orders.read", "millpond.orders.watch", "millpond.orders.feed", "millpond.orders.history", "millpond.orders.queue", "millpond.orders.leave", "millpond.orders.r.01JZ0000000000000000000000.1"}
 	destructive := []string{
 		"$JS.API.STREAM.DELETE.millpond_orders", "$JS.API.STREAM.PURGE.millpond_orders", "$JS.API.STREAM.UPDATE.millpond_orders",
 		"$JS.API.STREAM.MSG.DELETE.millpond_orders", "$JS.API.STREAM.RESTORE.millpond_orders",
@@ -208,7 +208,7 @@ func TestNATSPermissions(t *testing.T) {
 	}
 }
 
-// With these permissions, a program with the client's password writes, reads and watches, and is refused nothing on the way.
+// With these permissions, a program with the client's password writes, reads, watches and reads the past, and is refused nothing on the way.
 func TestNATSClient(t *testing.T) {
 	n := startNATSUsers(t)
 	bin := buildCluster(t)
@@ -248,6 +248,9 @@ func TestNATSClient(t *testing.T) {
 			t.Errorf("watch: %v, %v; want %v", entries, err, want)
 		}
 		break
+	}
+	if got, err := db.At(kv.Moment{Versionstamp: want}).Get(t.Context(), kv.Key{"a"}); err != nil || got.Versionstamp != want {
+		t.Errorf("read of the past: %v, %v; want %v", got, err, want)
 	}
 	undelivered := kv.Key{"undelivered"}
 	if _, err := db.Enqueue(t.Context(), "y", client.EnqueueOptions{Backoff: []time.Duration{0}, KeysIfUndelivered: []kv.Key{undelivered}}); err != nil {
