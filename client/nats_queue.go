@@ -54,15 +54,41 @@ func (q natsQueue) askAgain(ctx context.Context, r *wire.QueueRequest) (wire.Que
 // queueTimeout is more than what a reader waits for JetStream.
 const queueTimeout = 6 * time.Second
 
+// A client that leaves says so until the reader answers: it may come to the reader before the receive does.
+const (
+	leaveAgain = 50 * time.Millisecond
+	leaveTime  = time.Second // then the reader is lost
+)
+
+// receive, when ctx ends, waits until the reader knows: then no message that comes later goes to nobody. What came before is returned.
 func (q natsQueue) receive(ctx context.Context, most int) ([]kv.Message, time.Duration, error) {
 	r := wire.QueueRequest{Method: wire.QueueReceive, ID: q.newID(), Most: most, Wait: natsReceivedFor}
-	reply, err := q.askOnce(ctx, &r, natsReceivedFor+tryTimeout)
-	if ctx.Err() != nil {
+	asking, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer giveUp(nil)
+	defer context.AfterFunc(ctx, func() {
+		q.leave(asking, &r)
+		giveUp(context.Cause(ctx))
+	})()
+	reply, err := q.askOnce(asking, &r, natsReceivedFor+tryTimeout)
+	return reply.Messages, reply.AckWait, err
+}
+
+// leave tells the readers that a receive is over, until asking ends or there is no sense in it.
+func (q natsQueue) leave(asking context.Context, r *wire.QueueRequest) {
+	asking, cancel := context.WithTimeout(asking, leaveTime)
+	defer cancel()
+	again := time.NewTicker(leaveAgain)
+	defer again.Stop()
+	for {
 		if err := q.conn.Publish(wire.LeaveSubject(q.database), wire.EncodeLeave(r.ID)); err != nil {
-			q.log.DebugContext(ctx, "could not tell the readers that a listener has left", "error", err)
+			return
+		}
+		select {
+		case <-again.C:
+		case <-asking.Done():
+			return
 		}
 	}
-	return reply.Messages, reply.AckWait, err
 }
 
 var methods = map[kv.Verdict]wire.QueueMethod{
