@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/millpondkv/millpond/kv"
 	"github.com/millpondkv/millpond/service/wire"
-	"github.com/oklog/ulid/v2"
 )
 
 // natsQueue is the way to the queue over NATS: one of all readers answers.
@@ -56,42 +54,37 @@ func (q natsQueue) askAgain(ctx context.Context, r *wire.QueueRequest) (wire.Que
 // queueTimeout is more than what a reader waits for JetStream.
 const queueTimeout = 6 * time.Second
 
-// receive goes on until its answer is there when ctx has ended: a message may be on its way.
+// A client that leaves says so until the reader answers: it may come to the reader before the receive does.
+const (
+	leaveAgain = 50 * time.Millisecond
+	leaveTime  = time.Second // then the reader is lost
+)
+
+// receive, when ctx ends, waits until the reader knows: then no message that comes later goes to nobody. What came before is returned.
 func (q natsQueue) receive(ctx context.Context, most int) ([]kv.Message, time.Duration, error) {
 	r := wire.QueueRequest{Method: wire.QueueReceive, ID: q.newID(), Most: most, Wait: natsReceivedFor}
-	asking, answered := context.WithCancel(context.WithoutCancel(ctx))
-	var leaving sync.WaitGroup
-	leaving.Go(func() {
-		select {
-		case <-ctx.Done():
-			q.leave(asking, r.ID)
-			answered()
-		case <-asking.Done():
-		}
-	})
+	asking, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer giveUp(nil)
+	defer context.AfterFunc(ctx, func() {
+		q.leave(asking, &r)
+		giveUp(context.Cause(ctx))
+	})()
 	reply, err := q.askOnce(asking, &r, natsReceivedFor+tryTimeout)
-	answered()
-	leaving.Wait()
 	return reply.Messages, reply.AckWait, err
 }
 
-const (
-	leavePause = 50 * time.Millisecond
-	leaveTime  = time.Second // is enough for a reader that is there
-)
-
-// leave ends a receive at its reader. It says so until the answer comes, because the receive may reach the reader later than this.
-func (q natsQueue) leave(asking context.Context, id ulid.ULID) {
-	until := time.After(leaveTime)
+// leave tells the readers that a receive is over, until asking ends or there is no sense in it.
+func (q natsQueue) leave(asking context.Context, r *wire.QueueRequest) {
+	asking, cancel := context.WithTimeout(asking, leaveTime)
+	defer cancel()
+	again := time.NewTicker(leaveAgain)
+	defer again.Stop()
 	for {
-		if err := q.conn.Publish(wire.LeaveSubject(q.database), wire.EncodeLeave(id)); err != nil {
-			q.log.DebugContext(asking, "could not tell the readers that a listener has left", "error", err)
+		if err := q.conn.Publish(wire.LeaveSubject(q.database), wire.EncodeLeave(r.ID)); err != nil {
 			return
 		}
 		select {
-		case <-time.After(leavePause):
-		case <-until:
-			return
+		case <-again.C:
 		case <-asking.Done():
 			return
 		}

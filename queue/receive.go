@@ -3,13 +3,11 @@ package queue
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // AckWait is how long a listener may say nothing of a message before another one gets it.
@@ -40,39 +38,25 @@ func (q *Queue) Receive(ctx context.Context, most int, wait time.Duration) ([]kv
 const minPull = 10 * time.Millisecond
 
 // fetch returns what is there, or waits for one message.
-func (q *Queue) fetch(ctx context.Context, most int, wait time.Duration) ([]jetstream.Msg, error) {
-	batch, err := q.listen.FetchNoWait(most)
+func (q *Queue) fetch(ctx context.Context, most int, wait time.Duration) ([]*nats.Msg, error) {
+	got, err := q.pullNext(ctx, pull{Batch: most, NoWait: true})
+	if err == nil && len(got) == 0 && wait >= minPull && ctx.Err() == nil {
+		got, err = q.pullNext(ctx, pull{Batch: 1, Expires: wait})
+	}
 	if err != nil {
 		return nil, q.unavailable("take messages", err)
 	}
-	var got []jetstream.Msg
-	for m := range batch.Messages() {
-		got = append(got, m)
-	}
-	if len(got) > 0 || wait < minPull {
-		return got, nil
-	}
-	waiting, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	m, err := q.listen.Next(jetstream.FetchContext(waiting))
-	switch {
-	case err == nil:
-		return []jetstream.Msg{m}, nil
-	case waiting.Err() != nil || errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, nats.ErrTimeout):
-		return nil, nil
-	}
-	return nil, q.unavailable("wait for a message", err)
+	return got, nil
 }
 
 // arrival is a message that JetStream has delivered.
 type arrival struct {
-	jetstream.Msg
 	content stored
 	receipt receipt
 }
 
 // deliver returns what came as its listener gets it.
-func (q *Queue) deliver(ctx context.Context, got []jetstream.Msg) []kv.Message {
+func (q *Queue) deliver(ctx context.Context, got []*nats.Msg) []kv.Message {
 	arrivals := make([]arrival, 0, len(got))
 	for _, m := range got {
 		switch a, err := arrive(m); {
@@ -99,13 +83,12 @@ func (q *Queue) deliver(ctx context.Context, got []jetstream.Msg) []kv.Message {
 	return messages
 }
 
-func arrive(m jetstream.Msg) (a arrival, err error) {
+func arrive(m *nats.Msg) (a arrival, err error) {
 	about, err := m.Metadata()
 	if err != nil {
 		return a, err
 	}
-	a.Msg = m
 	a.receipt = receipt{stream: about.Sequence.Stream, consumer: about.Sequence.Consumer, delivered: about.NumDelivered, sent: about.Timestamp.UnixNano()}
-	a.content, err = parse(m.Headers(), m.Data())
+	a.content, err = parse(m.Header, m.Data)
 	return a, err
 }
