@@ -168,7 +168,7 @@ func (s *Standby) watch(ctx context.Context, ended <-chan error) (at events.Chai
 			}
 		case <-ticker.C:
 			chain := s.c.Projection.Chain()
-			now := time.Now()                // after the look: what was seen had been sent before
+			now := time.Now()               // after the look: what was seen had been sent before
 			if s.c.Projection.TakesOver() { // and knows nothing of leaders before it has
 				alive = now
 			}
