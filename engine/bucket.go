@@ -12,12 +12,14 @@ import (
 // those of the directory they reach back through the history that is kept.
 func (d *Database) startBucket(ctx context.Context) {
 	e := d.engine
+	metrics := e.metrics.checkpoints.Of(d.name)
+	metrics.Begin()
 	if e.config.Memory {
 		return
 	}
 	keeper := checkpoints.NewKeeper(checkpoints.KeeperConfig{
 		Log: d.log, Projection: d.projection, History: e.config.History, Bytes: e.config.CheckpointBytes, Now: e.clock.now,
-		Metrics: e.metrics.checkpoints.Of(d.name), Logger: e.config.Logger.With("database", d.name),
+		Metrics: metrics, Logger: e.config.Logger.With("database", d.name),
 	})
 	d.work.Go(func() {
 		if err := d.dropHolds(ctx); err != nil {

@@ -379,6 +379,7 @@ func (w *Writers) keep(ctx context.Context, keeper *projection.Checkpointer, log
 
 // keepBucket takes checkpoints into the bucket until stop is called.
 func keepBucket(ctx context.Context, keeper *checkpoints.Keeper, renew func(), kept *measure.Checkpointed) (stop func()) {
+	kept.Begin()
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() { defer close(ended); keeper.Run(ctx, renew) }()

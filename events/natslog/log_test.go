@@ -156,7 +156,10 @@ func TestDescribe(t *testing.T) {
 	if got.Bytes == 0 || len(got.Unsafe) != 1 {
 		t.Errorf("got %+v; want some bytes, and that one replica is unsafe", got)
 	}
-	got.Bytes, got.Unsafe = 0, nil
+	if got.ID == "" {
+		t.Error("it has no id")
+	}
+	got.ID, got.Bytes, got.Unsafe = "", 0, nil
 	want := natslog.State{Messages: 1, First: 1, Last: 1, Replicas: []natslog.Replica{{Server: "millpond", Leader: true, Current: true}}}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("got (-), want (+):\n%s", diff)

@@ -191,11 +191,12 @@ func (k *Keeper) take(ctx context.Context) error {
 
 // thin deletes the checkpoints that nobody needs any more, and then the records that nobody does.
 func (k *Keeper) thin(ctx context.Context) (err error) {
-	if k.bucket == nil {
-		return nil
-	}
 	asking, cancel := context.WithTimeout(ctx, askBound)
 	defer cancel()
+	if k.bucket == nil {
+		k.listed = time.Now()
+		return k.report(asking)
+	}
 	if k.list, err = k.bucket.List(asking, k.c.Log.ID()); err != nil {
 		return err
 	}

@@ -189,11 +189,12 @@ func TestHolds(t *testing.T) {
 	if first, _ := r.bounds(); first != 1 {
 		t.Errorf("the log begins at %d before anything was copied into the queue; want 1", first)
 	}
-	holds, err := checkpoints.OpenHolds(t.Context(), r.js, checkpoints.Config{})
+	_, err := checkpoints.OpenHolds(t.Context(), r.js, checkpoints.Config{})
 	if !errors.Is(err, checkpoints.ErrNone) {
 		t.Errorf("there are holds: %v; want ErrNone", err)
 	}
-	if holds, err = checkpoints.OpenHolds(t.Context(), r.js, checkpoints.Config{Replicas: 1}); err != nil {
+	holds, err := checkpoints.OpenHolds(t.Context(), r.js, checkpoints.Config{Replicas: 1})
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, at := range []kv.Position{5, 6} {

@@ -38,6 +38,18 @@ type Checkpointed struct {
 // Of returns what counts for a database.
 func (c *Checkpoints) Of(database string) *Checkpointed { return &Checkpointed{c, database} }
 
+// Begin shows the gauges of the database: this process leads it.
+func (c *Checkpointed) Begin() {
+	for _, g := range c.gauges() {
+		g.WithLabelValues(c.database)
+	}
+	c.of.failures.WithLabelValues(c.database)
+}
+
+func (c *Checkpointed) gauges() []*prometheus.GaugeVec {
+	return []*prometheus.GaugeVec{c.of.position, c.of.taken, c.of.logBytes, c.of.first}
+}
+
 // Kept implements checkpoints.Metrics.
 func (c *Checkpointed) Kept(newest checkpoints.Info, logBytes uint64, first kv.Position) {
 	set := func(g *prometheus.GaugeVec, v float64) { g.WithLabelValues(c.database).Set(v) }
@@ -54,7 +66,7 @@ func (c *Checkpointed) Failed() { c.of.failures.WithLabelValues(c.database).Inc(
 
 // Forget removes the gauges of the database: this process does not lead it any more.
 func (c *Checkpointed) Forget() {
-	for _, g := range []*prometheus.GaugeVec{c.of.position, c.of.taken, c.of.logBytes, c.of.first} {
+	for _, g := range c.gauges() {
 		g.DeleteLabelValues(c.database)
 	}
 }
