@@ -157,7 +157,7 @@ func TestDescribe(t *testing.T) {
 		t.Errorf("got %+v; want some bytes, and that one replica is unsafe", got)
 	}
 	got.Bytes, got.Unsafe = 0, nil
-	want := natslog.State{Messages: 1, First: 1, Last: 1, Replicas: []natslog.Replica{{Server: "millpond", Leader: true, Current: true}}}
+	want := natslog.State{ID: orders.ID(), Messages: 1, First: 1, Last: 1, Replicas: []natslog.Replica{{Server: "millpond", Leader: true, Current: true}}}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("got (-), want (+):\n%s", diff)
 	}
