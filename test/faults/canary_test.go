@@ -115,6 +115,11 @@ func loseRecord(c *cluster) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	if bucket, err := c.jetStream().Stream(ctx, "OBJ_millpond_checkpoints"); err == nil { // or nobody would read so far back
+		if err := bucket.Purge(ctx); err != nil {
+			c.t.Fatal(err)
+		}
+	}
 	for _, p := range append(c.others(c.writers, nil), c.readers...) {
 		c.forget(p)
 		p.run()

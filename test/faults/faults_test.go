@@ -32,7 +32,8 @@ func endureAll(t *testing.T, o options, texts ...string) {
 // Wherever the leading writer, a reader or a standby is hit, nothing is lost, nothing is there twice, and another goes on.
 func TestPoints(t *testing.T) {
 	endureAll(t, options{}, "killed at append.before", "killed at append.sent", "killed at append.acked", "killed at answer",
-		"stopped at append.sent", "a reader is killed at apply", "a standby is killed at apply", "a reader is killed at checkpoint")
+		"stopped at append.sent", "a reader is killed at apply", "a standby is killed at apply", "a reader is killed at checkpoint",
+		"killed at bucket.written", "killed at bucket.verified")
 }
 
 // A writer that wakes up when another has led for a while does no harm; nor does one that never knew that it led.

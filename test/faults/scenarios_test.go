@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -62,7 +63,9 @@ func pointScenarios() (list []scenario) {
 	return append(list,
 		scenario{name: "a standby is stopped at apply", run: func(c *cluster) { c.hit(one(c, c.others(c.writers, c.leader())), "apply", "stop") }},
 		scenario{name: "a standby is killed at apply", run: func(c *cluster) { c.hit(one(c, c.others(c.writers, c.leader())), "apply", "kill") }},
-		scenario{name: "the leading writer is killed at checkpoint", run: func(c *cluster) { c.hit(c.leader(), "checkpoint", "kill") }})
+		scenario{name: "the leading writer is killed at checkpoint", run: func(c *cluster) { c.hit(c.leader(), "checkpoint", "kill") }},
+		scenario{name: "the leading writer is killed at bucket.written", run: func(c *cluster) { c.hit(c.leader(), "bucket.written", "kill") }},
+		scenario{name: "the leading writer is killed at bucket.verified", run: func(c *cluster) { c.hit(c.leader(), "bucket.verified", "kill") }})
 }
 
 func (c *cluster) upTo(most time.Duration) time.Duration {
@@ -76,7 +79,7 @@ func hold(d time.Duration) { <-time.After(d) }
 func (c *cluster) hit(p *process, point, action string) {
 	c.t.Helper()
 	passing := 1 + c.chance.IntN(20)
-	if point == "checkpoint" {
+	if point == "checkpoint" || strings.HasPrefix(point, "bucket.") {
 		passing = 1
 	}
 	p.arm(fmt.Sprintf("%s:%d=%s", point, passing, action))
