@@ -16,6 +16,7 @@
 //	answer          it is applied, and nobody is answered
 //	epoch.sent      as append.sent, of the record that begins an epoch
 //	checkpoint      the state is written to a file that is not in place yet
+//	databases.STEP  a step of making or deleting a database is about to be taken, such as databases.log
 //
 // The guards:
 //
