@@ -92,31 +92,71 @@ func (q *Queue) RetryDead(ctx context.Context) (n int, err error) {
 	if err := q.open(ctx); err != nil {
 		return 0, err
 	}
-	for {
-		batch, err := q.buried.FetchNoWait(maxBatch)
-		if err != nil {
-			return n, q.unavailable("take dead messages", err)
-		}
-		var r revival
-		taken := false
-		for m := range batch.Messages() {
-			taken = true
-			if r.add(q.c.Database, m); r.size < maxBatchBytes {
-				continue
-			}
-			if err := r.run(ctx, q.c.Conn); err != nil {
-				return n, q.unavailable("put messages back", err)
-			}
-			n, r = n+len(r.dead), revival{}
-		}
-		if !taken {
+	for wait := time.Duration(0); ; {
+		taken, revived, err := q.retryBatch(ctx, wait)
+		n += revived
+		switch {
+		case err != nil:
+			return n, err
+		case taken:
+			continue
+		case wait > 0:
 			return n, nil
 		}
-		if err := r.run(ctx, q.c.Conn); err != nil {
-			return n, q.unavailable("put messages back", err)
+		if behind, err := q.deadBehind(ctx); err != nil || !behind {
+			return n, err
 		}
-		n += len(r.dead)
+		wait = deadWait
 	}
+}
+
+// deadWait is far more than JetStream takes to tell a consumer of a message that it has acked.
+const deadWait = time.Second
+
+// deadBehind reports whether there are dead messages of which their consumer has not heard yet.
+func (q *Queue) deadBehind(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	m, err := q.next(ctx, deadSubject(q.c.Database), 1)
+	if err != nil || m == nil {
+		return false, err
+	}
+	info, err := q.buried.Info(ctx)
+	if err != nil {
+		return false, q.unavailable("ask for the queue's state", err)
+	}
+	return info.NumAckPending == 0, nil // otherwise somebody else is putting them back
+}
+
+// retryBatch puts a batch of dead messages back: those that are there, or come within the time to wait.
+func (q *Queue) retryBatch(ctx context.Context, wait time.Duration) (taken bool, n int, err error) {
+	var batch jetstream.MessageBatch
+	if wait == 0 {
+		batch, err = q.buried.FetchNoWait(maxBatch)
+	} else {
+		batch, err = q.buried.Fetch(maxBatch, jetstream.FetchMaxWait(wait))
+	}
+	if err != nil {
+		return false, 0, q.unavailable("take dead messages", err)
+	}
+	var r revival
+	for m := range batch.Messages() {
+		taken = true
+		if r.add(q.c.Database, m); r.size < maxBatchBytes {
+			continue
+		}
+		if err := r.run(ctx, q.c.Conn); err != nil {
+			return true, n, q.unavailable("put messages back", err)
+		}
+		n, r = n+len(r.dead), revival{}
+	}
+	if err := batch.Error(); err != nil && !taken {
+		return false, n, q.unavailable("take dead messages", err)
+	}
+	if err := r.run(ctx, q.c.Conn); err != nil {
+		return taken, n, q.unavailable("put messages back", err)
+	}
+	return taken, n + len(r.dead), nil
 }
 
 // revival is dead messages on their way back.
