@@ -73,7 +73,7 @@ var arrows = map[string][]string{
 var servers = []string{"writer", "projection", "events/...", "kvconnect/...", "queue", "history", "backup/...", "kv", "kv/v8"}
 
 // serverModules names the modules that a client program must not be made to link.
-var serverModules = []string{"github.com/nats-io/nats-server/", "github.com/tidwall/buntdb"}
+var serverModules = []string{"github.com/nats-io/nats-server/", "github.com/tidwall/buntdb", "github.com/prometheus/", "go.opentelemetry.io/"}
 
 func TestImportsPointOneWay(t *testing.T) {
 	for _, p := range packages(t) {

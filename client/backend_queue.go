@@ -45,12 +45,24 @@ func (l localQueue) settle(ctx context.Context, v kv.Verdict, receipts []string)
 	return l.q.Settle(ctx, v, receipts)
 }
 
-func (l localQueue) stats(ctx context.Context) (kv.QueueStats, error) { return l.q.Stats(ctx) }
-
-func (l localQueue) peek(ctx context.Context, state kv.MessageState, most int) ([]kv.PeekedMessage, error) {
-	return l.q.Peek(ctx, state, most)
+func (l localQueue) stats(ctx context.Context) (kv.QueueStats, error) {
+	return askAgain(ctx, l.q.Stats)
 }
 
-func (l localQueue) retryDead(ctx context.Context) (int, error) { return l.q.RetryDead(ctx) }
+func (l localQueue) peek(ctx context.Context, state kv.MessageState, most int) ([]kv.PeekedMessage, error) {
+	return askAgain(ctx, func(ctx context.Context) ([]kv.PeekedMessage, error) { return l.q.Peek(ctx, state, most) })
+}
+
+func (l localQueue) retryDead(ctx context.Context) (int, error) { return askAgain(ctx, l.q.RetryDead) }
+
+// askAgain asks until there is an answer, ctx or the time for tries ends: a database that was just opened may not have its queue yet.
+func askAgain[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
+	for pause := newPause(time.Now, defaultOptions().retryTime, maxPause); ; {
+		answer, err := ask(ctx)
+		if !kv.SafeToRetry(err) || !pause.wait(ctx) {
+			return answer, err
+		}
+	}
+}
 
 func (l localQueue) logger() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/millpondkv/millpond/client"
 	"github.com/millpondkv/millpond/kv"
@@ -34,13 +37,34 @@ func ExampleV8Codec() {
 func ExampleJSONCodec() {
 	value, err := client.JSONCodec{}.Encode(point{X: 1})
 	fmt.Printf("%v %s %v\n", value.Encoding, value.Data, err)
-	// Output: bytes {"x":1} <nil>
+	var p point
+	err = client.JSONCodec{}.Decode(value, &p)
+	fmt.Println(p, err)
+	// Output:
+	// bytes {"x":1} <nil>
+	// {1 0} <nil>
+}
+
+func ExampleProtobufCodec() {
+	value, err := client.ProtobufCodec{}.Encode(durationpb.New(time.Second))
+	if err != nil {
+		log.Fatal(err)
+	}
+	var d durationpb.Duration
+	err = client.ProtobufCodec{}.Decode(value, &d)
+	fmt.Println(value.Encoding, d.AsDuration(), err)
+	// Output: bytes 1s <nil>
 }
 
 func ExampleRawCodec() {
 	value, err := client.RawCodec{}.Encode("hello")
 	fmt.Printf("%v %s %v\n", value.Encoding, value.Data, err)
-	// Output: bytes hello <nil>
+	var text string
+	err = client.RawCodec{}.Decode(value, &text)
+	fmt.Println(text, err)
+	// Output:
+	// bytes hello <nil>
+	// hello <nil>
 }
 
 // A Tx reads what it decides by, and writes what it has decided.

@@ -54,7 +54,7 @@ func openDirectory(c Config) (*directory, error) {
 		return nil, fmt.Errorf("lock the data directory: %w", err)
 	}
 	if !locked {
-		return nil, fmt.Errorf("the data directory %s is in use by another millpond process; stop that one, or choose another directory", c.Dir)
+		return nil, fmt.Errorf("the data directory %s is in use, by a millpond server or by a program that has opened it (perhaps this one); close it there, or choose another directory", c.Dir)
 	}
 	d := &directory{path: c.Dir, lock: lock}
 	if err := d.writeFormat(); err != nil {

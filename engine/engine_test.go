@@ -424,7 +424,7 @@ func TestRefusedDirectories(t *testing.T) {
 		prepare func(*testing.T, string)
 		want    string
 	}{
-		"in use":           {func(t *testing.T, dir string) { onDisk(t, dir) }, "in use by another millpond process"},
+		"in use":           {func(t *testing.T, dir string) { onDisk(t, dir) }, "is in use, by a millpond server or by a program"},
 		"newer format":     {write("millpond", "millpond data 2\n"), "run a newer one"},
 		"something else":   {write("thesis.doc", "42"), "choose another directory"},
 		"another millpond": {write("millpond", "\x7fELF"+strings.Repeat("x", 1<<20)), "choose another directory"},

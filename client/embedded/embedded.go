@@ -44,7 +44,7 @@ func WithMetrics(r prometheus.Registerer) Option { return func(c *engine.Config)
 func WithClock(now func() time.Time) Option { return func(c *engine.Config) { c.Now = now } }
 
 // Open opens the databases of a directory, which it makes if it is absent. It blocks until their logs are replayed, and fails if
-// another process uses the directory, or if a log is damaged.
+// the directory is in use, by this program or another one, or if a log is damaged.
 func Open(ctx context.Context, dir string, opts ...Option) (*Engine, error) {
 	if dir == "" {
 		return nil, kv.Invalidf("embedded: the directory has no name; OpenMemory opens databases without one")

@@ -52,7 +52,7 @@ func TestDumpLogOfADirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr := millpond("dump-log", "orders", "--data", dir); code != exitError || !strings.Contains(stderr, "in use by another millpond process") {
+	if code, _, stderr := millpond("dump-log", "orders", "--data", dir); code != exitError || !strings.Contains(stderr, "is in use, by a millpond server or by a program") {
 		t.Errorf("in use: code %d, %s", code, stderr)
 	}
 	if err := e.Close(context.Background()); err != nil {

@@ -78,6 +78,7 @@ func TestAppendValue(t *testing.T) {
 	}
 	checkValue(t, "a deep array", deep, "V8")
 	checkValue(t, "2^40 parts", shared, "V8")
+	checkValue(t, "another program's host object", &v8.Opaque{Data: []byte("\xff\x0e\\c")}, "V8")
 	broken := ndjson.AppendValue(nil, kv.Value{Encoding: kv.EncodingV8, Data: []byte{1}})
 	if got, want := string(broken), `{"type":"V8","value":"AQ","byteLength":1}`; got != want {
 		t.Errorf("broken bytes: %s, want %s", got, want)

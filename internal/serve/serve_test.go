@@ -167,7 +167,7 @@ func TestRefused(t *testing.T) {
 		"debug in use":      {serve.Config{Memory: true, DebugAddr: taken}, "choose another with --debug-addr"},
 		"no such location":  {serve.Config{Memory: true, BackupTo: "ftp://host/dir"}, "neither a directory nor s3://BUCKET/PREFIX"},
 		"no such recipient": {serve.Config{Memory: true, BackupTo: "dir", Store: recovery.Store{EncryptTo: []string{"me"}}}, "--encrypt-to"},
-		"directory in use":  {serve.Config{Data: used}, "in use by another millpond process"},
+		"directory in use":  {serve.Config{Data: used}, "is in use, by a millpond server or by a program"},
 		"foreign directory": {serve.Config{Data: foreign}, "choose another directory"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -105,7 +105,8 @@ func TestDecodeErrors(t *testing.T) {
 		"ff0f 42 01 00 56 42 00 00 01":                  "tracks the length of a buffer that cannot be resized",
 		"ff0f 7e 02 01 0000":                            "an ArrayBuffer of 2 bytes that says it has at most 1",
 		"ff0f 75 00":                                    "shares memory with the process that wrote it",
-		"ff0f 5c 63":                                    "a host object of the unknown class 99, which only the program that wrote it can read",
+		"ff0f 5c":                                       "the value is cut off",
+		"ff0f 5c ffffffff0f":                            "the value is cut off",
 	}
 	for text, want := range tests {
 		_, err := v8.Decode(unhex(t, text))

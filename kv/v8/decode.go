@@ -1,6 +1,7 @@
 package v8
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -14,13 +15,17 @@ import (
 // Decode reads what V8 reads and refuses what V8 refuses, save that it compiles no regular expressions. Bytes after the
 // value are ignored, as V8 does. The memory it takes is at most proportional to len(data). It fails on values nested more
 // than 10,000 deep, and on what cannot be stored in Deno KV or be read outside its process, such as a SharedArrayBuffer;
-// who must not lose such a value keeps the bytes.
+// who must not lose such a value keeps the bytes. A value with a host object of a class that neither Deno nor Node has
+// is an *Opaque.
 func Decode(data []byte) (any, error) {
-	v, _, err := decode(data)
+	v, d, err := decode(data)
+	if d.strange {
+		return &Opaque{Data: bytes.Clone(data)}, nil
+	}
 	return v, err
 }
 
-// decode is Decode that also returns its decoder, after the value.
+// decode is Decode that also returns its decoder, after the value, and fails where Decode returns an *Opaque.
 func decode(data []byte) (any, decoder, error) {
 	version, err := readHeader(data)
 	if err != nil {
@@ -34,6 +39,7 @@ func decode(data []byte) (any, decoder, error) {
 		if v, againErr := again.value(); againErr == nil {
 			return v, again, nil
 		}
+		d.strange = d.strange || again.strange
 	}
 	if err != nil {
 		return nil, d, fmt.Errorf("decode V8 value at byte %d: %w", d.pos, err)
@@ -49,6 +55,7 @@ type decoder struct {
 	objects []any  // by the number that references use
 	ascii   string // a copy of data that strings are cut from, if data is short
 	foreign bool   // the value has a part that not every engine reads; see Portable
+	strange bool   // the value has a host object that only its writer can read; see Opaque
 }
 
 // maxShared is the size of values whose strings share one copy of the bytes, which spares most allocations. A string that

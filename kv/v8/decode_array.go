@@ -159,7 +159,8 @@ func (d *decoder) viewAfter(buffer *ArrayBuffer) (any, error) {
 }
 
 // Host objects are what the embedder wrote. Deno begins with the largest uint32 and adds a description as a value; Node's
-// v8.serialize writes views in a way of its own: an index of their class, the number of bytes, the bytes.
+// v8.serialize writes views in a way of its own: an index of their class, the number of bytes, the bytes. Any other program
+// writes what it likes, which is an Opaque.
 const (
 	denoHostObject = 1<<32 - 1
 	nodeBuffer     = 10
@@ -182,6 +183,7 @@ func (d *decoder) hostObject() (any, error) {
 		return host, err
 	}
 	if class >= uint32(len(nodeViews)) {
+		d.strange = true
 		return nil, fmt.Errorf("a host object of the unknown class %d, which only the program that wrote it can read", class)
 	}
 	b, err := d.sized()

@@ -18,6 +18,13 @@
 //	*ArrayBuffer, *View    an ArrayBuffer, a typed array or DataView
 //	*Boxed                 a primitive in an object, such as new Number(1)
 //	*Host                  a Blob, CryptoKey or the like, by Deno's description
+//	*Opaque                a value with a host object of another program, whole and as it was written
+//
+// A host object is what the program around V8 wrote, in a way of its own and without its length. Three kinds occur. Deno's
+// are descriptions, kept by value as a *Host. Those of Node's v8.serialize are Buffers, typed arrays and DataViews, read as the
+// *View that they are. All others come from programs that write them by themselves; since nobody else knows where one ends,
+// the whole value is kept, as an *Opaque, which is written again byte for byte. They are known by their class, a number that
+// begins them and that Node does not use (14 and up); with one that it uses they are taken for Node's.
 //
 // What JavaScript tells apart by identity is a pointer, so shared objects and cycles keep their shape. A bigint and a
 // string are values; that they are shared is not seen.

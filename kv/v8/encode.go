@@ -11,11 +11,11 @@ import (
 // Encode returns v in format version 15, which Deno and Node 18 and later read. It takes the values that Decode returns,
 // and fails on any other Go type, on strings that are not UTF-8 (or WTF-8, see the package comment), on values nested more
 // than 10,000 deep, and on objects that contradict themselves, so that what it writes is always readable. Objects that
-// occur several times, by their pointer, are written once.
+// occur several times, by their pointer, are written once. An *Opaque keeps the version that it has.
 func Encode(v any) ([]byte, error) {
 	e := encoder{buf: make([]byte, 0, 64)}
 	e.buf = append(e.buf, headerMark, writeFormat)
-	if err := e.value(v); err != nil {
+	if err := e.whole(v); err != nil {
 		return nil, fmt.Errorf("encode V8 value: %w", err)
 	}
 	return e.buf, nil
@@ -27,6 +27,17 @@ type encoder struct {
 	count   uint64         // of the objects so far
 	objects map[any]uint64 // pointer to number
 	expands int            // the bytes up to which shared objects are written once more each time; 0: references are written
+}
+
+// whole writes a value that is part of no other.
+func (e *encoder) whole(v any) error {
+	o, ok := v.(*Opaque)
+	if !ok {
+		return e.value(v)
+	}
+	var err error
+	e.buf, err = o.written()
+	return err
 }
 
 func (e *encoder) value(v any) error {

@@ -77,6 +77,8 @@ func unknownType(v any) error {
 	switch v.(type) {
 	case HoleType:
 		return formatError("a Hole that is not an element of an array")
+	case *Opaque:
+		return formatError("an Opaque as part of a value; it can only be the whole value")
 	case []byte:
 		return formatError("a []byte; use Uint8Array")
 	}

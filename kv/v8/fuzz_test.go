@@ -17,6 +17,7 @@ func FuzzDecode(f *testing.F) {
 	for _, g := range readGolden(f) {
 		f.Add(unhex(f, g.hex))
 	}
+	f.Add(unhex(f, "ff0e 6f 2201 61 5c 63 0000 2201 62 4902 7b 02")) // an Opaque
 	f.Fuzz(func(t *testing.T, data []byte) {
 		v, err := v8.Decode(data)
 		n, numericErr := v8.DecodeNumeric(data)
@@ -26,7 +27,11 @@ func FuzzDecode(f *testing.F) {
 		if f, ok := v.(float64); ok && (numericErr != nil || n.Number != f && f == f) {
 			t.Fatalf("Decode says %v, DecodeNumeric %v, %v", f, n, numericErr)
 		}
-		again, err := v8.Decode(encode(t, v))
+		written := encode(t, v)
+		if _, ok := v.(*v8.Opaque); ok && !bytes.Equal(written, data) {
+			t.Fatalf("%x is written as %x", data, written)
+		}
+		again, err := v8.Decode(written)
 		if err != nil {
 			t.Fatalf("cannot decode what was encoded of %s: %v", v8test.Describe(v), err)
 		}

@@ -36,6 +36,9 @@ func Marshal(v any) ([]byte, error) {
 	m := marshalers.Get().(*marshaler)
 	defer m.free()
 	m.buf = append(m.buf[:0], headerMark, writeFormat)
+	if o, ok := v.(*Opaque); ok && o != nil {
+		return Encode(o)
+	}
 	if err := m.any(v); err != nil {
 		return nil, fmt.Errorf("encode V8 value: %w", located(err))
 	}

@@ -166,7 +166,8 @@ func isOwn(t reflect.Type) bool {
 	switch t {
 	case reflect.TypeFor[UndefinedType](), reflect.TypeFor[HoleType](), reflect.TypeFor[Object](), reflect.TypeFor[Array](),
 		reflect.TypeFor[Map](), reflect.TypeFor[Set](), reflect.TypeFor[Date](), reflect.TypeFor[RegExp](), reflect.TypeFor[Error](),
-		reflect.TypeFor[ArrayBuffer](), reflect.TypeFor[View](), reflect.TypeFor[Boxed](), reflect.TypeFor[Host]():
+		reflect.TypeFor[ArrayBuffer](), reflect.TypeFor[View](), reflect.TypeFor[Boxed](), reflect.TypeFor[Host](),
+		reflect.TypeFor[Opaque]():
 		return true
 	}
 	return false

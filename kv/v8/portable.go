@@ -9,7 +9,7 @@ import (
 // them read, and data itself otherwise. A server applies it to what clients write, since it cannot know who will read:
 //
 //   - Deno 2.8 and later write version 16, which Node 20 refuses although the bytes that follow are the same, as long as no
-//     length passes 4 GiB. Such a value gets version 15. (The maximum of a resizable ArrayBuffer can pass 4 GiB: Deno and
+//     length passes 4 GiB. Such a value gets version 15, an Opaque too. (The maximum of a resizable ArrayBuffer can pass 4 GiB: Deno and
 //     Decode read it also in version 15, Node 20 takes its low 32 bits.)
 //   - Node's v8.serialize writes views of buffers as host objects of its own, which Deno refuses.
 //   - Node 20 writes an error's cause before its stack, which Deno and Node 26 refuse.

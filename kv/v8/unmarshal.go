@@ -42,10 +42,13 @@ func Unmarshal(data []byte, target any) error {
 			return nil
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("decode V8 value: %w", located(err))
+	if err == nil {
+		return nil
 	}
-	return nil
+	if o, ok := opaque(data); ok && setOpaque(v.Elem(), o) {
+		return nil
+	}
+	return fmt.Errorf("decode V8 value: %w", located(err))
 }
 
 // maxExpanded bounds the bytes that are read again because an object occurs more than once: a short value can have

@@ -1,6 +1,7 @@
 package literal
 
 import (
+	"encoding/hex"
 	"fmt"
 	"math"
 	"math/big"
@@ -21,6 +22,9 @@ func (p *parser) construct(class string, explicit bool) (any, error) {
 	p.pos += len(class)
 	if !explicit && !isErrorName(class) && class != "RegExp" && class != "Object" && class != "BigInt" {
 		return nil, p.errorAt(start, "expected a value, found a call of %s; only constructors such as new Date(…) can be read", class)
+	}
+	if class == "Opaque" && p.depth > 1 {
+		return nil, p.errorAt(start, "an Opaque can only be the whole value, not a part of one")
 	}
 	if !p.skip("(") {
 		return nil, p.expected("'(' after " + class)
@@ -81,9 +85,22 @@ func (c call) value() (any, error) {
 			return nil, fmt.Errorf("new Host takes one argument, the description that Deno stores")
 		}
 		return &v8.Host{Description: c.arguments[0]}, nil
+	case "Opaque":
+		return c.opaque()
 	}
 	return nil, fmt.Errorf("unknown class %s; known are Date, Map, Set, RegExp, ArrayBuffer, DataView, the typed arrays, "+
 		"the errors, and Boolean, Number, String, Object, BigInt", c.class)
+}
+
+func (c call) opaque() (any, error) {
+	text, _ := c.argument(0).(string)
+	if data, err := hex.DecodeString(text); err == nil && len(c.arguments) == 1 {
+		v, _ := v8.Decode(data)
+		if o, ok := v.(*v8.Opaque); ok {
+			return o, nil
+		}
+	}
+	return nil, fmt.Errorf("new Opaque takes a string, the bytes in hex of a value that only its writer can read")
 }
 
 func (c call) mapObject() (any, error) {

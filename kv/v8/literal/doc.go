@@ -8,4 +8,5 @@
 //	new ArrayBuffer([1, 2], { maxByteLength: 8 })            a resizable one with its content
 //	new TypeError("text", { cause: null, stack: "lines" })   an error with its stack
 //	new Host({ type: "Blob" })                               an object of the runtime, by Deno's description
+//	new Opaque("ff0f5c63")                                   the bytes of a value that only its writer can read, in hex
 package literal

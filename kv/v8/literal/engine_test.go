@@ -52,7 +52,7 @@ func compareWithEngine(t *testing.T, engine v8test.Engine) {
 // knows all its classes. Left out too: errors, as an engine gives each a stack of its own, and RegExp("…"), as it rewrites
 // the source.
 func isJavaScript(text string, engine v8test.Engine) bool {
-	for _, own := range []string{"Error(", "Host(", "ArrayBuffer([", " empty item", "__proto__: 3", "new RegExp("} {
+	for _, own := range []string{"Error(", "Host(", "Opaque(", "ArrayBuffer([", " empty item", "__proto__: 3", "new RegExp("} {
 		if strings.Contains(text, own) {
 			return false
 		}

@@ -2,6 +2,7 @@ package literal
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"math/big"
 	"reflect"
@@ -118,6 +119,8 @@ func (f *formatter) object(v any) node {
 		return view(v)
 	case *v8.Host:
 		return list("new Host(", ")", f.value(v.Description))
+	case *v8.Opaque:
+		return leaf(`new Opaque("` + hex.EncodeToString(v.Data) + `")`)
 	}
 	return leaf(fmt.Sprint(v))
 }

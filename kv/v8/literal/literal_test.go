@@ -80,6 +80,8 @@ func TestParseErrors(t *testing.T) {
 		`new Uint8Array([1, 300])`:   `line 1, column 5: element 1 is 300: it does not fit in a Uint8Array, which takes integers from 0 to 255`,
 		`new Uint8Array(1e9)`:        `line 1, column 5: new Uint8Array takes a length of up to 65536 bytes in all`,
 		`new Map([1])`:               `line 1, column 5: entry 0 of the Map is not of the form [key, value]`,
+		`[new Opaque("ff0f5c63")]`:   `line 1, column 6: an Opaque can only be the whole value, not a part of one`,
+		`new Opaque("ff0f5f")`:       `line 1, column 5: new Opaque takes a string, the bytes in hex of a value that only its writer can read`,
 		`Date.now()`:                 `line 1, column 1: expected a value, found Date; a string needs quotes`,
 		`fetch("x")`:                 `line 1, column 1: expected a value, found a call of fetch; only constructors such as new Date(…) can be read`,
 		`<ref *1> { a: 1 }`:          `line 1, column 1: expected a value; a value that contains itself (<ref *1>) cannot be written as a literal`,

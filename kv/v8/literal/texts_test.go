@@ -17,7 +17,7 @@ var formats = []string{
 	`new Int16Array(new Uint8Array([1, 2, 3, 4]).buffer, 2, 1)`, `new DataView(new Uint8Array([1]).buffer, 0, 1)`,
 	`new ArrayBuffer([1], { maxByteLength: 8 })`, `new Uint8Array(new ArrayBuffer([1], { maxByteLength: 8 }))`,
 	`new Float64Array(new Uint8Array([1, 0, 0, 0, 0, 0, 248, 127]).buffer, 0, 1)`,
-	`new Host({ type: "Blob" })`,
+	`new Host({ type: "Blob" })`, `new Opaque("ff0e5c63000000")`,
 }
 
 // variants are other texts for a value, each with what Format makes of it.

@@ -116,6 +116,8 @@ func (d *describer) object(id int, v any) list {
 		return list{"view", id, v.Kind.String(), d.value(v.Buffer), v.Offset, size}
 	case *v8.Host:
 		return list{"host", id, d.value(v.Description)}
+	case *v8.Opaque: // the version says nothing to JavaScript
+		return list{"opaque", id, hex.EncodeToString(v.Data[2:])}
 	}
 	panic(fmt.Sprintf("describe: %T is no JavaScript value", v))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/millpondkv/millpond/kv/v8"
 )
 
-// Generator makes values of every type that Decode can return, save Host, which only Deno knows.
+// Generator makes values of every type that Decode can return, save Host, which only Deno knows, and Opaque.
 type Generator struct {
 	Rand    *rand.Rand
 	Acyclic bool // no object occurs within itself
