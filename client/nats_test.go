@@ -143,16 +143,21 @@ func (r *natsRig) open(opts ...Option) *DB {
 // startNATS returns a database in a cluster of a writer and two readers.
 func startNATS(t *testing.T) (*DB, *natsRig) {
 	r := newNATSRig(t)
+	return r.start(), r
+}
+
+func (r *natsRig) start() *DB {
+	r.t.Helper()
 	r.reader()
 	r.reader()
 	r.writer()
-	return r.open(), r
+	return r.open()
 }
 
 func newRules(t *testing.T) underRules {
-	db, r := startNATS(t)
-	r.SetNow(1)
-	return underRules{db.transport, r}
+	r := newNATSRig(t)
+	r.SetNow(1) // before there is an epoch, since log time never goes back
+	return underRules{r.start().transport, r}
 }
 
 // Deno KV's rules hold through NATS, writers and readers, and all of it does what the model does.

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 
+	"github.com/millpondkv/millpond/internal/checkpoints"
 	"github.com/millpondkv/millpond/queue"
 )
 
@@ -11,7 +12,7 @@ func (d *Database) startQueue(ctx context.Context) {
 	e := d.engine
 	d.queue = queue.New(queue.Config{
 		Conn: e.conn, JS: e.js, Database: d.name, ID: d.log.ID(), Begins: d.begins, Backlog: e.dir.backlog(d.log), Commit: d.CommitOnce, AckWait: e.config.AckWait,
-		Now: e.clock.now, Logger: e.config.Logger,
+		Rest: checkpoints.Rest(e.js, d.log.ID()), Now: e.clock.now, Logger: e.config.Logger,
 	})
 	forget := e.metrics.queues.Add(d.name, d.queue)
 	d.work.Go(func() {

@@ -18,6 +18,8 @@ import (
 type Source interface {
 	// Read is that of events.Log.
 	Read(ctx context.Context, from kv.Position) (events.Reader, error)
+	// Bounds is that of events.Log.
+	Bounds(ctx context.Context) (first, last kv.Position, err error)
 	// Verify fails with events.ErrGap or events.ErrDiverged if the log does not hold what that chain has read of it.
 	Verify(ctx context.Context, c events.Chain) error
 	// InUse fails with kv.ErrNoDatabase if the database was deleted or renamed: its queue must not be made again then.
@@ -83,6 +85,9 @@ func (q *Queue) feedThrough(ctx context.Context, log Source, replicas int, memor
 	f, err := q.begin(ctx, log, replicas, memory)
 	if err == nil {
 		err = f.copyBacklog(ctx)
+	}
+	if err == nil {
+		err = f.skipTrimmed(ctx, log)
 	}
 	if err != nil || through != 0 && f.cursor.chain.Applied >= through {
 		return err
@@ -193,6 +198,29 @@ func (f *feeder) copyBacklog(ctx context.Context) error {
 	}
 	f.cursor = cursor{chain: c.Begins}
 	return f.flush(ctx)
+}
+
+// skipTrimmed has a queue that is made after its log was trimmed begin where the log does now. Its messages from before are lost, with
+// the queue that was there: as long as there is a cursor, the log is trimmed only behind it.
+func (f *feeder) skipTrimmed(ctx context.Context, log Source) error {
+	c := f.q.c
+	if f.cursor.chain != c.Begins || c.Rest == nil {
+		return nil
+	}
+	first, _, err := log.Bounds(ctx)
+	if err != nil || first <= c.Begins.Applied+1 {
+		return err
+	}
+	at, err := c.Rest(ctx, first)
+	if err == nil {
+		err = log.Verify(ctx, at)
+	}
+	if err != nil {
+		return fmt.Errorf("find where the log of a queue that is made anew goes on: %w", err)
+	}
+	c.Logger.Warn("the queue is made anew, without the messages of what was trimmed from the log", "database", c.Database, "after", at.Applied)
+	f.cursor = cursor{chain: at}
+	return nil
 }
 
 // run copies records until there are no more, as many in a step as are there.

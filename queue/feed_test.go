@@ -416,3 +416,35 @@ func TestRetryManyDead(t *testing.T) {
 		t.Errorf("stats: %+v, %v; want none", s, err)
 	}
 }
+
+// A message that comes when its listener has just gone goes to the next one at once, and not only when nobody has said anything of it
+// for long.
+func TestMessageMeetsGoneListener(t *testing.T) {
+	_, _, config := newQueue(t)
+	config.AckWait = time.Hour
+	q := queue.New(config)
+	log := &source{t: t}
+	log.epoch()
+	feed(t, q, log)
+	log.commit(config.Now(), texts("first%d", 1))
+	take(t, q, 1)
+	for i := range 100 {
+		ctx, cancel := context.WithCancel(t.Context())
+		waiting := make(chan []kv.Message, 1)
+		go func() {
+			got, err := q.Receive(ctx, 1, wait)
+			if err != nil {
+				t.Error(err)
+			}
+			waiting <- got
+		}()
+		log.commit(config.Now(), texts(fmt.Sprint(i, "x%d"), 1))
+		time.AfterFunc(time.Duration(rand.IntN(8000))*time.Microsecond, cancel)
+		if got := <-waiting; len(got) == 0 {
+			take(t, q, 1)
+		} else if err := q.Settle(t.Context(), kv.VerdictAck, []string{got[0].Receipt}); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+	}
+}

@@ -26,7 +26,8 @@ const (
 const pullSlack = time.Second
 
 // pullNext asks the listeners' consumer for messages. There may be fewer than were asked for, or none. When it returns the inbox has
-// gone, so that JetStream delivers nothing more there; its own client returns before that.
+// gone, so that JetStream delivers nothing more there; its own client returns before that. What has come although ctx ended is among
+// the messages.
 func (q *Queue) pullNext(ctx context.Context, p pull) (got []*nats.Msg, err error) {
 	sub, err := q.c.Conn.SubscribeSync(q.c.Conn.NewInbox())
 	if err != nil {
@@ -46,7 +47,7 @@ func (q *Queue) pullNext(ctx context.Context, p pull) (got []*nats.Msg, err erro
 		m, err := sub.NextMsgWithContext(within)
 		switch {
 		case err != nil && (len(got) > 0 || within.Err() != nil):
-			return got, nil
+			return append(got, q.late(sub)...), nil
 		case err != nil:
 			return nil, err
 		}
@@ -60,4 +61,20 @@ func (q *Queue) pullNext(ctx context.Context, p pull) (got []*nats.Msg, err erro
 		}
 	}
 	return got, nil
+}
+
+// late returns what JetStream has sent to an inbox before it knew that nobody reads there any more.
+func (q *Queue) late(sub *nats.Subscription) (got []*nats.Msg) {
+	if sub.Drain() != nil || q.c.Conn.FlushTimeout(pullSlack) != nil {
+		return nil
+	}
+	for {
+		m, err := sub.NextMsg(time.Nanosecond)
+		if err != nil {
+			return got
+		}
+		if m.Header.Get("Status") == "" {
+			got = append(got, m)
+		}
+	}
 }

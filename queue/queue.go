@@ -33,6 +33,10 @@ type Config struct {
 	// nil: there are none.
 	Backlog func(ctx context.Context, each func(kv.QueuedMessage) error) error
 
+	// Rest returns the earliest known place from which a log goes on that was trimmed and begins at first, for Feed; nil: the log is
+	// never trimmed.
+	Rest func(ctx context.Context, first kv.Position) (events.Chain, error)
+
 	// Commit decides an atomic of the database. What has been committed under that id lately, by anybody, is not committed
 	// again. It is for the keys of messages that are given up, so a queue that nobody listens to here needs none.
 	Commit func(ctx context.Context, id ulid.ULID, a *kv.Atomic) (kv.CommitResult, error)

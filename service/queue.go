@@ -28,6 +28,7 @@ func (w *Writers) feedQueue(ctx context.Context, log *natslog.Log) (stop func())
 	q := queue.New(queue.Config{
 		Conn: w.conn, JS: w.js, Database: log.Database(), ID: log.ID(), Now: w.config.Now, Logger: w.config.Logger,
 		Begins: log.After(), Backlog: checkpoints.Backlog(w.js, log.ID(), log.After().Applied),
+		Rest: checkpoints.Rest(w.js, log.ID()),
 	})
 	forget := w.queues.Add(log.Database(), q)
 	ctx, cancel := context.WithCancel(ctx)

@@ -85,7 +85,7 @@ func (r *rig) feed() {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
 	defer cancel()
 	q := queue.New(queue.Config{
-		Conn: r.js.Conn(), JS: r.js, Database: "d", ID: r.log.ID(), Now: func() kv.Millis { return r.now }, Logger: slog.New(slog.DiscardHandler),
+		Conn: r.js.Conn(), JS: r.js, Database: "d", ID: r.log.ID(), Rest: checkpoints.Rest(r.js, r.log.ID()), Now: func() kv.Millis { return r.now }, Logger: slog.New(slog.DiscardHandler),
 	})
 	done := make(chan struct{})
 	go func() { defer close(done); q.Feed(ctx, r.log, 1, false) }()
@@ -225,6 +225,22 @@ func TestHolds(t *testing.T) {
 		t.Errorf("the log begins at %d when nothing holds it", first)
 	}
 	r.wantSame()
+}
+
+// A queue that was lost, of a log that was trimmed, goes on with what is left of the log.
+func TestQueueOfATrimmedLog(t *testing.T) {
+	r := newRig(t)
+	r.feed()
+	r.steps(15)
+	r.feed()
+	r.steps(1)
+	if first, _ := r.bounds(); first == 1 {
+		t.Fatal("the log was not trimmed")
+	}
+	if err := r.js.DeleteStream(t.Context(), "millpond-queue_d"); err != nil {
+		t.Fatal(err)
+	}
+	r.feed()
 }
 
 // A checkpoint that cannot be read back does not count: nothing is trimmed behind it, and a reader begins with the one before.

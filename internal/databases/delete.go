@@ -222,6 +222,7 @@ func (closed) InUse(context.Context) error { return nil }
 func (d *Databases) queue(t *Deleted, log *natslog.Log) *queue.Queue {
 	c := queue.Config{
 		Conn: d.conn, JS: d.js, Database: t.Name, ID: t.ID, Logger: d.Logger, Now: func() kv.Millis { return kv.MillisOf(d.Now()) },
+		Rest: checkpoints.Rest(d.js, t.ID),
 	}
 	if log != nil {
 		c.Begins, c.Backlog = log.After(), d.Backlog(log)
