@@ -155,10 +155,7 @@ func (h *logged) read(ctx context.Context, each func(s events.Sealed, after even
 	if chain.Applied >= h.last {
 		return nil
 	}
-	reader, err := h.source.Read(ctx, chain.Applied+1)
-	if err != nil {
-		return err
-	}
+	reader := events.Resume(h.source, chain.Applied+1)
 	defer reader.Close()
 	for chain.Applied < h.last {
 		m, err := reader.Next(ctx)

@@ -60,7 +60,7 @@ type session struct {
 func connect(ctx context.Context, rawURL string, o options) (transport, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, kv.Invalidf("the URL %q cannot be used; write one such as http://127.0.0.1:4512", rawURL)
+		return nil, kv.Invalidf("the URL %q cannot be used; write one such as http://127.0.0.1:4512, or nats://127.0.0.1:4222/default in a cluster", rawURL)
 	}
 	c := &connection{
 		url: u, tokens: o.tokens, http: o.http, log: o.logger, retryTime: o.retryTime, silence: watchSilence, now: o.now,

@@ -54,16 +54,13 @@ func (w *walk) records(ctx context.Context, f func(s events.Sealed, counts bool,
 	patience := time.AfterFunc(stalledAfter, func() { cancel(errStalled) })
 	defer patience.Stop()
 	defer w.leave()
-	for begun := w.chain.Applied; w.chain.Applied < w.end; {
+	for w.chain.Applied < w.end {
 		patience.Reset(stalledAfter)
 		err := w.record(ctx, f)
 		switch {
 		case err == nil:
 		case errors.Is(err, events.ErrGap):
 			return w.d.trimmed(ctx, w.chain.Applied+1, err)
-		case errors.Is(err, errLost) && ctx.Err() == nil && w.chain.Applied > begun:
-			w.leave() // what delivers the log was lost on the way: another one goes on
-			begun = w.chain.Applied
 		case context.Cause(ctx) == errStalled:
 			return fmt.Errorf("%w: it is known to have one at position %d", errStalled, w.chain.Applied+1)
 		default:
@@ -73,20 +70,13 @@ func (w *walk) records(ctx context.Context, f func(s events.Sealed, counts bool,
 	return nil
 }
 
-// errLost says that the log could not be read, which says nothing about what it holds.
-var errLost = errors.New("read the log")
-
 func (w *walk) record(ctx context.Context, f func(events.Sealed, bool, events.Chain) error) error {
 	if w.reader == nil {
-		reader, err := w.d.Log.Read(ctx, w.chain.Applied+1)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errLost, err)
-		}
-		w.reader = reader
+		w.reader = events.Resume(w.d.Log, w.chain.Applied+1)
 	}
 	m, err := w.reader.Next(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errLost, err)
+		return err
 	}
 	s, err := events.Open(m)
 	if err != nil {

@@ -79,7 +79,7 @@ func (p *Projection) reach(ctx context.Context, log events.Log) (trimmed bool, e
 func (p *Projection) read(ctx context.Context, log events.Log, through kv.Position) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	reader, err := log.Read(ctx, p.Chain().Applied+1)
+	reader, err := p.reader(ctx, log, through)
 	if err != nil {
 		return err
 	}
@@ -99,6 +99,15 @@ func (p *Projection) read(ctx context.Context, log events.Log, through kv.Positi
 		}
 	}
 	return <-failed
+}
+
+// reader is one of a log: who reads it through does not come back when it is lost, as who follows it does.
+func (p *Projection) reader(ctx context.Context, log events.Log, through kv.Position) (events.Reader, error) {
+	next := p.Chain().Applied + 1
+	if through != 0 {
+		return events.Resume(log, next), nil
+	}
+	return log.Read(ctx, next)
 }
 
 // decodeInto reads and decodes records until the one at through, or an error.

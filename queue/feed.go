@@ -93,7 +93,7 @@ func (q *Queue) feedThrough(ctx context.Context, log Source, replicas int, memor
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	reader, err := log.Read(ctx, f.cursor.chain.Applied+1)
+	reader, err := f.reader(ctx, log, through)
 	if err != nil {
 		cancel()
 		return err
@@ -114,6 +114,15 @@ func (q *Queue) feedThrough(ctx context.Context, log Source, replicas int, memor
 		return err
 	}
 	return <-failed
+}
+
+// reader is one of the log behind what was copied: who copies it through does not come back when it is lost.
+func (f *feeder) reader(ctx context.Context, log Source, through kv.Position) (events.Reader, error) {
+	next := f.cursor.chain.Applied + 1
+	if through != 0 {
+		return events.Resume(log, next), nil
+	}
+	return log.Read(ctx, next)
 }
 
 // readAhead bounds the records that are decoded and wait to be copied: 16 of the largest are 14 MB.

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -72,11 +73,15 @@ func (x *indexer) depart() *indexFlight {
 	return f
 }
 
-// index asks the leader for an index until it gets one or ctx ends.
+// index asks the leader for an index until it gets one or ctx ends, or the replica is broken or given up: then there may never be one.
 func (d *Database) index(ctx context.Context) (writer.ReadIndex, error) {
 	if fault.Off("index") {
 		return writer.ReadIndex{Now: d.now()}, nil
 	}
+	whole := d.whole()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(whole, cancel)()
 	for {
 		index, err := d.indexer.ReadIndex(ctx)
 		if err == nil {
@@ -86,7 +91,7 @@ func (d *Database) index(ctx context.Context) (writer.ReadIndex, error) {
 			return writer.ReadIndex{}, err
 		}
 		if d.asker.pause(ctx) != nil {
-			return writer.ReadIndex{}, errNoIndex
+			return writer.ReadIndex{}, cmp.Or(context.Cause(whole), errNoIndex)
 		}
 	}
 }

@@ -199,6 +199,26 @@ func (f *fakeLeader) ReadIndex(context.Context) (writer.ReadIndex, error) {
 
 func (f *fakeLeader) Leading() bool { return true }
 
+// A strong read that waits for a leader is told when the database is deleted, and does not wait on.
+func TestDeletedWhileReadsWait(t *testing.T) {
+	r := newRig(t)
+	d := r.reader()
+	answer := make(chan error, 1)
+	go func() {
+		_, err := d.Read(t.Context(), nil)
+		answer <- err
+	}()
+	poll(t, "the read asks for a leader", func() bool {
+		d.indexer.mu.Lock()
+		defer d.indexer.mu.Unlock()
+		return d.indexer.flying
+	})
+	d.broke(errGone("default"))
+	if err := <-answer; !errors.Is(err, kv.ErrNoDatabase) {
+		t.Errorf("the read fails with %v, want kv.ErrNoDatabase", err)
+	}
+}
+
 // reign lets a fake lead, by an epoch record in the log, and returns its id.
 func (r *rig) reign(d *Database, f *fakeLeader, refused func(string), former ...ulid.ULID) ulid.ULID {
 	r.t.Helper()

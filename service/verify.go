@@ -60,14 +60,22 @@ func Verify(ctx context.Context, conn *nats.Conn, database string) (v Verdict, e
 		v.Equal = equal(v.Digests)
 		switch {
 		case slices.ContainsFunc(v.Digests, func(d Digest) bool { return d.Passed }):
-			ahead = min(max(firstAhead, 2*ahead), mostAhead)
+			ahead = further(ahead)
 		case ahead > 0 && slices.ContainsFunc(v.Digests, func(d Digest) bool { return d.Behind }):
-			ahead = 0 // the records have stopped coming
+			ahead /= 4 // the records come slowly, or no more
 		default:
 			return v, nil
 		}
 	}
 	return v, nil
+}
+
+// further returns how far ahead to try after a position that far ahead was passed.
+func further(ahead kv.Position) kv.Position {
+	if ahead == 0 {
+		return firstAhead
+	}
+	return min(2*ahead, mostAhead)
 }
 
 // holding returns the statuses of the processes that hold a database, what is to be said of the others, and the highest position

@@ -142,3 +142,22 @@ func tampered(t *testing.T, at kv.Position) *projection.Projection {
 	}
 	return p
 }
+
+// Whatever the records' rate, one of the positions that are tried lies between where the processes are when they are asked, and where
+// they will have come within digestWait.
+func TestVerifyFindsPositionsAtEveryRate(t *testing.T) {
+	for _, rate := range []float64{2, 5, 12, 25, 100, 1000, 3000} {
+		passed, reached := rate*statusWait.Seconds(), rate*(statusWait+digestWait).Seconds()
+		ahead, tries := kv.Position(0), 1
+		for ; tries <= verifyTries && (float64(ahead) <= passed || float64(ahead) > reached); tries++ {
+			if float64(ahead) <= passed {
+				ahead = further(ahead)
+			} else {
+				ahead /= 4
+			}
+		}
+		if tries > verifyTries {
+			t.Errorf("at %v records a second no position is found", rate)
+		}
+	}
+}

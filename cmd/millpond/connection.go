@@ -16,7 +16,7 @@ import (
 
 // connection is what every command needs to reach its database.
 type connection struct {
-	URL         string        `config:"url" env:"DENO_KV_URL" default:"http://127.0.0.1:4512" help:"the database; with Millpond its name is the path, as in http://127.0.0.1:4512/orders"`
+	URL         string        `config:"url" env:"DENO_KV_URL" default:"http://127.0.0.1:4512" help:"the database; with Millpond its name is the path, as in http://127.0.0.1:4512/orders, or over NATS nats://127.0.0.1:4222/orders"`
 	AccessToken string        `config:"access-token" env:"DENO_KV_ACCESS_TOKEN" secret:"true" help:"the server's access token; other users of this machine can see flags, so better use a variable or a file"`
 	Timeout     time.Duration `config:"timeout" default:"30s" help:"give up after this time, 0 is never; list and watch go on as long as they are answered"`
 

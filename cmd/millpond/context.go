@@ -49,7 +49,7 @@ What is kept is said each time: no environment variable sets these flags.`,
 	var address, file, env string
 	var more []string
 	var use bool
-	cmd.Flags().StringVar(&address, "url", "", "the database, as in https://kv.example.com/orders")
+	cmd.Flags().StringVar(&address, "url", "", "the database, as in https://kv.example.com/orders, or over NATS nats://a,b,c/orders")
 	cmd.Flags().StringVar(&file, "access-token-file", "", "the `file` that has the access token")
 	cmd.Flags().StringVar(&env, "access-token-env", "", "the `variable` that has the access token")
 	cmd.Flags().StringArrayVar(&more, "set", nil, "another `setting=value`")
@@ -104,6 +104,15 @@ func makeAbsolute(settings map[string]string) (err error) {
 	return err
 }
 
+// usableURL reports whether the client may know what to do with the URL. One of NATS can have several hosts, which is no URL to net/url.
+func usableURL(s string) bool {
+	if scheme, rest, _ := strings.Cut(s, "://"); scheme == "nats" || scheme == "tls" {
+		return rest != "" && rest[0] != '/'
+	}
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+}
+
 func addContext(name string, settings map[string]string, use bool) error {
 	if !contextName.MatchString(name) {
 		return usagef("the name %q cannot be used; use letters, digits, '-', '_' and '.'", name)
@@ -111,8 +120,8 @@ func addContext(name string, settings map[string]string, use bool) error {
 	if settings["url"] == "" && settings["nats"] == "" {
 		return usagef("say where the server is, with --url or --set nats=…")
 	}
-	if u, err := url.Parse(settings["url"]); settings["url"] != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		return usagef("the URL %q cannot be used; write one such as http://127.0.0.1:4512", settings["url"])
+	if settings["url"] != "" && !usableURL(settings["url"]) {
+		return usagef("the URL %q cannot be used; write one such as http://127.0.0.1:4512, or nats://127.0.0.1:4222/default in a cluster", settings["url"])
 	}
 	all, err := readContexts()
 	if err != nil {

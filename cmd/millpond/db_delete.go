@@ -42,6 +42,9 @@ func (c *changing) do(cmd *cobra.Command, f func(context.Context, *databases.Dat
 	if err != nil {
 		return err
 	}
+	if c.Data == "" && !clusterGiven(cmd) {
+		return usagef("say where the database is: --data for the data directory of a millpond serve that is stopped, --nats or a context for a cluster")
+	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 	defer stop()
 	if c.Data == "" {

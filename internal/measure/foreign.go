@@ -29,7 +29,7 @@ func (f *Foreign) Of(database string) func(kv.Position) {
 	return func(at kv.Position) {
 		count.Inc()
 		if _, said := f.said.LoadOrStore(database, true); !said { // a replay meets all of them again
-			f.log.Warn("passed over a message that no writer has appended; see who may publish to the subjects of the log. Others will only be counted, in millpond_foreign_messages_total", "database", database, "position", at)
+			f.log.Warn("passed over a message that no writer has appended: the log was closed, to delete or rename the database, or else see who may publish to the subjects of the log. Others will only be counted, in millpond_foreign_messages_total", "database", database, "position", at)
 		}
 	}
 }
