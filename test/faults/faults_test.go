@@ -27,6 +27,7 @@ func endureAll(t *testing.T, o options, texts ...string) {
 		}
 		c.endure(scenarios[i].name, scenarios[i].run)
 	}
+	c.countTrims()
 	c.judgeArchive()
 }
 
@@ -67,7 +68,7 @@ func TestRandom(t *testing.T) {
 	for round := uint64(0); time.Since(began) < *lasts; round++ {
 		ok := t.Run(fmt.Sprint(round), func(t *testing.T) {
 			choice := rand.New(rand.NewPCG(seed, round))
-			c := startCluster(t, seed+round, tally, options{disks: diskSize, archived: true})
+			c := startCluster(t, seed+round, tally, options{disks: diskSize, archived: true, trimmed: round%2 == 0})
 			for range scenariosEach {
 				if time.Since(began) < *lasts {
 					s := scenarios[choice.IntN(len(scenarios))]

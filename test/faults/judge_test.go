@@ -58,6 +58,10 @@ func (c *cluster) endure(name string, f func(*cluster)) {
 		c.tally.count("passed over, since nobody keeps checkpoints: " + name)
 		return
 	}
+	if isTrimPoint(name) && !c.options.trimmed {
+		c.tally.count("passed over, since the log is not trimmed: " + name)
+		return
+	}
 	c.resume()
 	c.tally.count("injections: " + name)
 	f(c)
@@ -257,7 +261,7 @@ func (c *cluster) stream(database string) (*jetstream.StreamInfo, error) {
 	return s.Info(ctx)
 }
 
-// fetch reads a database's whole log.
+// fetch returns a database's whole log: what is there now, behind what was there before it was trimmed.
 func (c *cluster) fetch(database string) (log []check.Stored) {
 	c.t.Helper()
 	said := ""
@@ -276,22 +280,41 @@ func (c *cluster) fetch(database string) (log []check.Stored) {
 	return log
 }
 
-func (c *cluster) tryFetch(database string) (list []check.Stored, err error) {
+func (c *cluster) tryFetch(database string) ([]check.Stored, error) {
+	c.fetching.Lock()
+	defer c.fetching.Unlock()
 	ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Second) // a consumer may be given to a server that does not deliver
 	defer cancel()
-	info, err := c.stream(database)
-	if err != nil {
-		return nil, err
-	}
 	log, err := natslog.Open(ctx, c.jetStream(), database)
 	if err != nil {
 		return nil, err
 	}
-	times, err := c.times(ctx, database, info.State)
+	first, last, err := log.Bounds(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("times: %w (%d of %d)", err, len(times), info.State.Msgs)
+		return nil, err
 	}
-	reader, err := log.Read(ctx, 1)
+	had := c.fetched[database]
+	if int(first) > len(had)+1 {
+		return nil, fmt.Errorf("the log begins at %d, and nobody has kept what came after %d", first, len(had))
+	}
+	there, err := c.read(ctx, log, first, last)
+	if err != nil {
+		return nil, err
+	}
+	c.fetched[database] = slices.Concat(had[:first-1], there)
+	return c.fetched[database], c.allowTrim(ctx, log)
+}
+
+// read reads the records of a log from first to last.
+func (c *cluster) read(ctx context.Context, log *natslog.Log, first, last kv.Position) (list []check.Stored, err error) {
+	if last < first {
+		return nil, nil
+	}
+	times, err := c.times(ctx, log.Database(), first, last)
+	if err != nil {
+		return nil, fmt.Errorf("times: %w (%d of %d to %d)", err, len(times), first, last)
+	}
+	reader, err := log.Read(ctx, first)
 	if err != nil {
 		return nil, err
 	}
@@ -306,9 +329,11 @@ func (c *cluster) tryFetch(database string) (list []check.Stored, err error) {
 	return list, nil
 }
 
-// times returns when each message was stored.
-func (c *cluster) times(ctx context.Context, database string, state jetstream.StreamState) (times []time.Time, err error) {
-	consumer, err := c.jetStream().OrderedConsumer(ctx, "millpond_"+database, jetstream.OrderedConsumerConfig{HeadersOnly: true})
+// times returns when each record from first to last was stored.
+func (c *cluster) times(ctx context.Context, database string, first, last kv.Position) (times []time.Time, err error) {
+	consumer, err := c.jetStream().OrderedConsumer(ctx, "millpond_"+database, jetstream.OrderedConsumerConfig{
+		HeadersOnly: true, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: uint64(first),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -317,7 +342,7 @@ func (c *cluster) times(ctx context.Context, database string, state jetstream.St
 		return nil, err
 	}
 	defer messages.Stop()
-	for uint64(len(times)) < state.Msgs {
+	for kv.Position(len(times)) <= last-first {
 		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return times, err
@@ -325,6 +350,9 @@ func (c *cluster) times(ctx context.Context, database string, state jetstream.St
 		about, err := m.Metadata()
 		if err != nil {
 			return times, err
+		}
+		if want := uint64(first) + uint64(len(times)); about.Sequence.Stream != want {
+			return times, fmt.Errorf("got record %d, want %d: perhaps it was trimmed meanwhile", about.Sequence.Stream, want)
 		}
 		times = append(times, about.Timestamp)
 	}
@@ -339,8 +367,9 @@ type replica struct {
 	Deleted  int    `json:"num_deleted"`
 }
 
-func (r replica) whole() bool {
-	return r.First == 1 && r.Deleted == 0 && r.Messages == r.Last
+// whole reports whether nothing is missing in a copy of a stream that begins at first.
+func (r replica) whole(first uint64) bool {
+	return r.First == first && r.Deleted == 0 && r.Messages == r.Last+1-r.First
 }
 
 // replicaAt asks one NATS server for its copy.
@@ -383,7 +412,7 @@ func (c *cluster) sameOnEveryServer() {
 			good := err == nil
 			for _, p := range c.nats {
 				r, err := c.replicaAt(p, database)
-				good = good && err == nil && r.whole() && r.Last == info.State.LastSeq
+				good = good && err == nil && r.whole(info.State.FirstSeq) && r.Last == info.State.LastSeq
 			}
 			return good
 		})

@@ -1,0 +1,89 @@
+//go:build linux
+
+package faults
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millpondkv/millpond/events/natslog"
+	"github.com/millpondkv/millpond/internal/checkpoints"
+	"github.com/millpondkv/millpond/kv"
+)
+
+// trimHistory is the history window of clusters that trim their logs. Before a new log is that old, the judge has to hold it.
+const trimHistory = 5 * time.Second
+
+// trimPoints are passed by the leading writer of a cluster that trims its logs.
+var trimPoints = []string{"trim.before", "trim.after", "checkpoint.delete"}
+
+func isTrimPoint(scenario string) bool {
+	return slices.ContainsFunc(trimPoints, func(point string) bool { return strings.HasSuffix(scenario, point) })
+}
+
+// Wherever the leader is killed while it trims the log, nothing is lost: what was trimmed is in the checkpoints from which everybody
+// starts, and what was not is in the log.
+func TestTrim(t *testing.T) {
+	endureAll(t, options{trimmed: true, archived: true}, "killed at trim.before", "killed at trim.after", "killed at checkpoint.delete",
+		"every process is killed")
+}
+
+// follow keeps what a log gets, and lets it be trimmed that far only, until the test ends.
+func (c *cluster) follow(database string) {
+	if !c.options.trimmed {
+		return
+	}
+	c.fetch(database)
+	done, cancel := context.WithCancel(c.t.Context())
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		for tick := time.NewTicker(500 * time.Millisecond); ; {
+			select {
+			case <-tick.C:
+				_, _ = c.tryFetch(database) // a fault may be in its way: the log is held meanwhile
+			case <-done.Done():
+				tick.Stop()
+				return
+			}
+		}
+	})
+	c.t.Cleanup(func() { cancel(); ended.Wait() })
+}
+
+// allowTrim lets a log be trimmed as far as it was fetched.
+func (c *cluster) allowTrim(ctx context.Context, log *natslog.Log) error {
+	if !c.options.trimmed {
+		return nil
+	}
+	holds, err := checkpoints.OpenHolds(ctx, log.JetStream(), checkpoints.Config{Replicas: len(c.nats)})
+	if err != nil {
+		return err
+	}
+	kept := kv.Position(len(c.fetched[log.Database()]))
+	return holds.Set(ctx, log.ID(), checkpoints.Hold{Name: "judge", Position: kept, Of: "the judge", Moved: time.Now()})
+}
+
+// countTrims counts how far the log of the clients' database was trimmed, which must be far enough to matter.
+func (c *cluster) countTrims() {
+	c.t.Helper()
+	if !c.options.trimmed {
+		return
+	}
+	var first uint64
+	if !within(startWait, func() bool {
+		info, err := c.stream(kvDefault)
+		if err == nil {
+			first = info.State.FirstSeq
+		}
+		return first > 1
+	}) {
+		c.t.Errorf("the log was never trimmed; it begins at %d", first)
+		return
+	}
+	c.tally.add("records that were trimmed from logs", int(first)-1)
+	c.tally.count("clusters that trimmed their logs")
+}
