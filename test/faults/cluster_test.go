@@ -86,6 +86,10 @@ func startCluster(t *testing.T, seed uint64, tally *tally, o options) *cluster {
 		c.connect(all)
 		c.makeDeletable()
 	}
+	if o.trimmed {
+		c.connect(all)
+		c.followLogs()
+	}
 	for i := range 3 {
 		h := newHost(t, fmt.Sprint("writer", i), 20+i, "back")
 		addr := h.addr("back") + ":4513"
@@ -103,7 +107,6 @@ func startCluster(t *testing.T, seed uint64, tally *tally, o options) *cluster {
 		c.connect(all)
 	}
 	c.meetClients(seed)
-	c.follow(kvDefault)
 	if o.archived {
 		c.startArchive(all)
 	}
@@ -115,7 +118,6 @@ func startCluster(t *testing.T, seed uint64, tally *tally, o options) *cluster {
 			eventually(t, startWait, "the bank has opened", b.opened)
 			b.pause()
 		}
-		c.follow(bankDatabase)
 	}
 	return c
 }

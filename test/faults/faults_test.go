@@ -31,11 +31,12 @@ func endureAll(t *testing.T, o options, texts ...string) {
 	c.judgeArchive()
 }
 
-// Wherever the leading writer, a reader or a standby is hit, nothing is lost, nothing is there twice, and another goes on.
+// Wherever the leading writer, a reader or a standby is hit, nothing is lost, nothing is there twice, and another goes on. What was
+// trimmed of the log is in the checkpoints from which everybody starts, and what was not is in the log.
 func TestPoints(t *testing.T) {
-	endureAll(t, options{}, "killed at append.before", "killed at append.sent", "killed at append.acked", "killed at answer",
+	endureAll(t, options{trimmed: true}, "killed at append.before", "killed at append.sent", "killed at append.acked", "killed at answer",
 		"stopped at append.sent", "a reader is killed at apply", "a standby is killed at apply", "a reader is killed at checkpoint",
-		"killed at bucket.written", "killed at bucket.verified")
+		"killed at bucket.written", "killed at bucket.verified", "killed at trim.before", "killed at trim.after", "killed at checkpoint.delete")
 }
 
 // A writer that wakes up when another has led for a while does no harm; nor does one that never knew that it led.

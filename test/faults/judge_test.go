@@ -324,6 +324,9 @@ func (c *cluster) read(ctx context.Context, log *natslog.Log, first, last kv.Pos
 		if err != nil {
 			return nil, err
 		}
+		if want := first + kv.Position(len(list)); m.Position != want {
+			return nil, fmt.Errorf("got record %v, want %v: perhaps it was trimmed meanwhile", m.Position, want)
+		}
 		list = append(list, check.Stored{Message: m, At: at})
 	}
 	return list, nil

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/millpondkv/millpond/events/natslog"
@@ -15,7 +14,7 @@ import (
 	"github.com/millpondkv/millpond/kv"
 )
 
-// trimHistory is the history window of clusters that trim their logs. Before a new log is that old, the judge has to hold it.
+// trimHistory is the history window of clusters that trim their logs.
 const trimHistory = 5 * time.Second
 
 // trimPoints are passed by the leading writer of a cluster that trims its logs.
@@ -25,19 +24,21 @@ func isTrimPoint(scenario string) bool {
 	return slices.ContainsFunc(trimPoints, func(point string) bool { return strings.HasSuffix(scenario, point) })
 }
 
-// Wherever the leader is killed while it trims the log, nothing is lost: what was trimmed is in the checkpoints from which everybody
-// starts, and what was not is in the log.
-func TestTrim(t *testing.T) {
-	endureAll(t, options{trimmed: true, archived: true}, "killed at trim.before", "killed at trim.after", "killed at checkpoint.delete",
-		"every process is killed")
+// followLogs makes the databases and keeps what their logs get, until the test ends. They are trimmed only as far as that has come.
+func (c *cluster) followLogs() {
+	c.t.Helper()
+	for _, database := range []string{kvDefault, bankDatabase} {
+		eventually(c.t, startWait, "the log of "+database+" is made, and held", func() bool {
+			ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
+			defer cancel()
+			log, err := natslog.Create(ctx, c.jetStream(), database, natslog.Config{Replicas: len(c.nats)})
+			return err == nil && c.allowTrim(ctx, log) == nil
+		})
+		c.follow(database)
+	}
 }
 
-// follow keeps what a log gets, and lets it be trimmed that far only, until the test ends.
 func (c *cluster) follow(database string) {
-	if !c.options.trimmed {
-		return
-	}
-	c.fetch(database)
 	done, cancel := context.WithCancel(c.t.Context())
 	var ended sync.WaitGroup
 	ended.Go(func() {
