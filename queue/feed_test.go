@@ -297,6 +297,7 @@ func (r *recorder) await(t *testing.T, text string) {
 
 // The cursor moves over records without messages too, so that a start does not read them all again.
 func TestCursorMoves(t *testing.T) {
+	t.Parallel() // it mostly waits
 	q, js, config := newQueue(t)
 	log := &source{t: t}
 	log.epoch()
