@@ -76,6 +76,7 @@ func TestRandom(t *testing.T) {
 					c.endure(s.name, s.run)
 				}
 			}
+			c.countTrims()
 			c.judgeArchive()
 		})
 		if !ok {
