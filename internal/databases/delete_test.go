@@ -48,51 +48,48 @@ func (r *rig) back(name, before string) {
 // A deletion that is killed before any of its steps, and begun again, ends with the database gone; undelete has it back with its
 // entries and messages. Meanwhile a program goes on to write.
 func TestDeleteKilledAtEveryStep(t *testing.T) {
-	for _, step := range append(steps, "") {
-		t.Run(step, func(t *testing.T) { testDeleteKilledAt(t, step) })
-	}
-}
-
-func testDeleteKilledAt(t *testing.T, step string) {
 	r := newRig(t)
-	r.fill()
-	db := r.database("orders", false)
-	before := db.ID()
-	kept := r.set(db, "kept", "first")
-	if step != "" {
-		if _, err := r.killedAt(step).Delete(t.Context(), "orders", window); !errors.Is(err, errKilled) {
-			t.Fatalf("%v; want it to be killed", err)
+	for _, step := range append(steps, "") {
+		_, wanted, abandoned := r.fill()
+		db := r.database("orders", false)
+		before := db.ID()
+		kept := r.set(db, "kept", "first")
+		if step != "" {
+			if _, err := r.killedAt(step).Delete(t.Context(), "orders", window); !errors.Is(err, errKilled) {
+				t.Fatalf("%s: %v; want it to be killed", step, err)
+			}
 		}
-	}
-	d := r.open()
-	if _, err := d.Delete(t.Context(), "orders", window); err != nil {
-		t.Fatal(err)
-	}
-	r.gone("orders")
-	if _, err := d.Delete(t.Context(), "orders", window); !errors.Is(err, kv.ErrNoDatabase) {
-		t.Errorf("deleted twice: %v; want ErrNoDatabase", err)
-	}
-	list, err := d.Deleted(t.Context(), "orders")
-	if err != nil || len(list) != 1 || list[0].ID != before || list[0].Messages != 3 || list[0].Until.Sub(list[0].Deleted) != window {
-		t.Fatalf("deleted %+v, %v", list, err)
-	}
-	if _, err := d.Undelete(t.Context(), "orders", "", "orders"); err != nil {
-		t.Fatal(err)
-	}
-	r.back("orders", before)
-	if got := r.messages("orders", 2); got[0] != "now" || got[1] != "too late" {
-		t.Errorf("the messages %q", got)
-	}
-	found := r.entries(r.database("orders", false))
-	if len(found) != 2 || found[0].Versionstamp != kept {
-		t.Errorf("the entries %v", found)
-	}
-	if _, err := d.Delete(t.Context(), "orders", 0); err != nil {
-		t.Fatal(err)
-	}
-	r.gone("orders")
-	if err := d.Prune(t.Context()); err != nil {
-		t.Fatal(err)
+		d := r.open()
+		if _, err := d.Delete(t.Context(), "orders", window); err != nil {
+			t.Fatalf("%s: %v", step, err)
+		}
+		r.gone("orders")
+		if _, err := d.Delete(t.Context(), "orders", window); !errors.Is(err, kv.ErrNoDatabase) {
+			t.Errorf("%s: deleted twice: %v; want ErrNoDatabase", step, err)
+		}
+		list, err := d.Deleted(t.Context(), "orders")
+		if err != nil || len(list) != 1 || list[0].ID != before || list[0].Messages != 3 || list[0].Until.Sub(list[0].Deleted) != window {
+			t.Fatalf("%s: deleted %+v, %v", step, list, err)
+		}
+		if _, err := d.Undelete(t.Context(), "orders", "", "orders"); err != nil {
+			t.Fatalf("%s: %v", step, err)
+		}
+		r.back("orders", before)
+		if got := r.messages("orders", 2); got[0] != "now" || got[1] != "too late" {
+			t.Errorf("%s: the messages %q", step, got)
+		}
+		found := r.entries(r.database("orders", false))
+		if len(found) != 2 || found[0].Versionstamp != kept {
+			t.Errorf("%s: the entries %v", step, found)
+		}
+		_, _ = wanted, abandoned
+		if _, err := d.Delete(t.Context(), "orders", 0); err != nil { // the next round begins anew
+			t.Fatal(err)
+		}
+		r.gone("orders")
+		if err := d.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

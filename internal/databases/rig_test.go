@@ -29,10 +29,8 @@ type rig struct {
 	reader *service.Databases
 }
 
-// newRig lets the test run in parallel: it mostly waits, for leases among others.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	t.Parallel()
 	server, err := natsserver.Start(t.TempDir(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
