@@ -7,6 +7,7 @@ ENGINE ?= engine
 FUZZTIME ?= 10s
 FOR ?= 10m
 SEED ?= 0
+PACKAGES := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1))) # whose tests run at once: they wait for most of their time
 CLIENTS := test/clients
 NODE_MODULES := $(CLIENTS)/node_modules/.package-lock.json
 VENV := test/.cache/venv/.installed
@@ -26,7 +27,7 @@ man: ## the man pages of millpond, into bin/man
 	go run ./cmd/millpond man bin/man
 
 test: tools lint race-compiler ## everything: formatting, vet, staticcheck, all tests with the race detector (RACE= without)
-	MILLPOND_DENO=$(DENO) go test -vet=off $(RACE) -timeout 20m $$(go list ./... | grep -v /test/faults)
+	MILLPOND_DENO=$(DENO) go test -vet=off $(RACE) -timeout 20m -p $(PACKAGES) ./test $$(go list ./... | grep -v -e /test$$ -e /test/faults) # the longest first
 	MILLPOND_DENO=$(DENO) go test -vet=off $(RACE) -timeout 15m ./test/faults # alone: what it expects has bounds in time
 	go test -vet=off ./test/sim -run TestSim -seeds 1000
 

@@ -248,6 +248,7 @@ func TestSchedules(t *testing.T) {
 
 // A listener that says nothing loses its message to another, unless it gives signs of life.
 func TestSilentListener(t *testing.T) {
+	t.Parallel() // it mostly waits
 	r := start(t)
 	r.enqueue(kv.Enqueue{Payload: payload("x")})
 	first := r.receive()
@@ -264,6 +265,7 @@ func TestSilentListener(t *testing.T) {
 
 // A message whose listeners all vanish is given up in the end.
 func TestPoison(t *testing.T) {
+	t.Parallel() // it mostly waits
 	r := start(t)
 	key := kv.Key{"poison"}
 	r.enqueue(kv.Enqueue{Payload: payload("x"), BackoffSchedule: []uint32{}, KeysIfUndelivered: []kv.EncodedKey{key.MustEncode()}})

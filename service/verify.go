@@ -50,9 +50,6 @@ func Verify(ctx context.Context, conn *nats.Conn, database string) (v Verdict, e
 		if err != nil {
 			return v, err
 		}
-		if denied := conn.LastError(); errors.Is(denied, nats.ErrPermissionViolation) {
-			return v, kv.Errorf(kv.ErrUnauthorized, "this NATS user may not ask for digests (%v); use that of a kvreader", denied)
-		}
 		v.Digests = append(digests, others...)
 		slices.SortStableFunc(v.Digests, func(a, b Digest) int {
 			return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Process, b.Process))
@@ -116,6 +113,12 @@ func askDigests(ctx context.Context, conn *nats.Conn, database string, at kv.Pos
 	}
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	if err := conn.FlushWithContext(waiting); err != nil { // a server that refuses the request has said so then
+		return nil, fmt.Errorf("ask for digests: %w", err)
+	}
+	if denied := conn.LastError(); errors.Is(denied, nats.ErrPermissionViolation) {
+		return nil, kv.Errorf(kv.ErrUnauthorized, "this NATS user may not ask for digests (%v); use that of a kvreader", denied)
+	}
 	var digests []Digest
 	missing := slices.Clone(from)
 	for len(missing) > 0 {

@@ -53,6 +53,7 @@ func startRestored(t *testing.T, dir string) *server {
 // An archive that the server has kept under load, through kills, has every acknowledged commit when the server was stopped: the
 // database that is restored from it holds what the writers know.
 func TestBackupUnderLoad(t *testing.T) {
+	t.Parallel()
 	location := t.TempDir()
 	s := startServer(t, "--backup-to", location)
 	writers := newWriters(6)

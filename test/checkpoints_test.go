@@ -12,6 +12,7 @@ import (
 // A reader and a writer with checkpoints are killed under load, in whatever they do then, and start again from one. A damaged
 // checkpoint is passed over for the one before. No start loses or changes anything.
 func TestClusterStartsFromCheckpoints(t *testing.T) {
+	t.Parallel()
 	const commits = 100
 	c := startCluster(t)
 	dir := t.TempDir()

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -168,9 +169,16 @@ func (c *cluster) leader() (leader *process) {
 	return leader
 }
 
-// buildCluster builds the binaries of a cluster and returns their directory.
+// buildCluster returns the directory of the binaries of a cluster, which the first call builds.
 func buildCluster(t testing.TB) string {
 	t.Helper()
+	if err := buildClusterOnce(); err != nil {
+		t.Fatal(err)
+	}
+	return buildDir
+}
+
+var buildClusterOnce = sync.OnceValue(func() error {
 	for _, pkg := range []string{"../cmd/kvwriter", "../cmd/kvreader", "github.com/nats-io/nats-server/v2"} {
 		args := []string{"build", "-o", filepath.Join(buildDir, strings.Replace(filepath.Base(pkg), "v2", "nats-server", 1))}
 		if raceFlag != "" && strings.HasPrefix(pkg, "..") {
@@ -181,11 +189,11 @@ func buildCluster(t testing.TB) string {
 			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		}
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("build %s: %v\n%s", pkg, err, out)
+			return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 		}
 	}
-	return buildDir
-}
+	return nil
+})
 
 // What is written through one reader is there at once through another.
 func TestClusterStrongReads(t *testing.T) {
@@ -207,6 +215,7 @@ func TestClusterStrongReads(t *testing.T) {
 // While no writer runs, a strong read waits, and says in the end that it can be tried again; an eventual one, at its endpoint,
 // is answered by what the reader has. Node's client finds that endpoint by itself.
 func TestClusterWithoutWriters(t *testing.T) {
+	t.Parallel() // it mostly waits
 	c := startCluster(t)
 	w := dial(t, c.urls[0])
 	w.commit(set(key("k"), js("v")))

@@ -49,6 +49,7 @@ func apart(t *testing.T) bool {
 			noEngine(t, err.Error())
 		}
 	}
+	t.Parallel() // the other process sets environment variables, so it cannot
 	ctx, cancel := context.WithTimeout(t.Context(), composeWait)
 	defer cancel()
 	runtime.LockOSThread() // Pdeathsig is about the thread

@@ -172,17 +172,18 @@ func TestNATSUsersAskTheServers(t *testing.T) {
 func TestNATSPermissions(t *testing.T) {
 	const log, epoch, heartbeat, request, index = "millpond.orders.log.commits", "millpond.orders.log.epoch", "millpond.orders.leader",
 		"millpond.orders.w.01JZ0000000000000000000000.commit", "millpond.orders.w.01JZ0000000000000000000000.index"
+	const purge = "$JS.API.STREAM.PURGE.millpond_orders" // trims the log
 	questions := []string{"millpond.orders.find", "millpond.orders.read", "millpond.orders.watch", "millpond.orders.feed", "millpond.orders.history", "millpond.orders.queue", "millpond.orders.leave", "millpond.orders.r.01JZ0000000000000000000000.1"}
 	destructive := []string{
-		"$JS.API.STREAM.DELETE.millpond_orders", "$JS.API.STREAM.PURGE.millpond_orders", "$JS.API.STREAM.UPDATE.millpond_orders",
+		"$JS.API.STREAM.DELETE.millpond_orders", "$JS.API.STREAM.UPDATE.millpond_orders",
 		"$JS.API.STREAM.MSG.DELETE.millpond_orders", "$JS.API.STREAM.RESTORE.millpond_orders",
 		"$JS.API.STREAM.PEER.REMOVE.millpond_orders", "$JS.API.META.LEADER.STEPDOWN", "$JS.API.SERVER.REMOVE", "$SYS.REQ.SERVER.PING",
 	}
 	n := startNATSUsers(t)
 	for user, publish := range map[string]struct{ allowed, refused []string }{
-		"writer": {[]string{log, epoch, heartbeat, request}, destructive},
-		"reader": {[]string{request}, append([]string{log, epoch, heartbeat}, destructive...)},
-		"client": {append(questions, request, index), append([]string{log, epoch, heartbeat, "_INBOX.other", "millpond.orders.queue.ready", "millpond.orders.queue.cursor", "$JS.API.STREAM.CREATE.mine",
+		"writer": {[]string{log, epoch, heartbeat, request, purge}, destructive},
+		"reader": {[]string{request}, append([]string{log, epoch, heartbeat, purge}, destructive...)},
+		"client": {append(questions, request, index), append([]string{log, epoch, heartbeat, purge, "_INBOX.other", "millpond.orders.queue.ready", "millpond.orders.queue.cursor", "$JS.API.STREAM.CREATE.mine",
 			"$JS.API.DIRECT.GET.millpond_orders"}, destructive...)},
 	} {
 		for _, subject := range publish.allowed {

@@ -16,6 +16,11 @@
 //	answer          it is applied, and nobody is answered
 //	epoch.sent      as append.sent, of the record that begins an epoch
 //	checkpoint      the state is written to a file that is not in place yet
+//	bucket.written  a checkpoint is in NATS' bucket, not read back yet
+//	bucket.verified it is read back, and has no name yet
+//	checkpoint.delete  one that nobody needs any more is about to be deleted
+//	trim.before     the log is about to be trimmed
+//	trim.after      it is trimmed
 //	databases.STEP  a step of making or deleting a database is about to be taken, such as databases.log
 //
 // The guards:

@@ -30,6 +30,7 @@ type options struct {
 	guards   []string // that are out in writers and readers
 	noBank   bool     // no Deno program
 	archived bool     // a process keeps an archive, which is held to the log in the end
+	trimmed  bool     // logs are trimmed behind trimHistory
 
 	// The test makes the stream itself, without its protection from deletes.
 	deletable bool
@@ -57,6 +58,9 @@ type cluster struct {
 	mu         sync.Mutex
 	operations []check.Operation
 	violations []string
+
+	fetching sync.Mutex
+	fetched  map[string][]check.Stored // of each database, the log as it was last fetched, with what was trimmed since
 }
 
 // startCluster starts a cluster with clients at work. When the test ends, all of it is gone but the files.
@@ -64,7 +68,7 @@ func startCluster(t *testing.T, seed uint64, tally *tally, o options) *cluster {
 	t.Helper()
 	needNamespaces(t)
 	dir := filepath.Join(os.Getenv(workVariable), fmt.Sprintf("%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), seed))
-	c := &cluster{t: t, options: o, dir: dir, chance: rand.New(rand.NewPCG(seed, 0)), tally: tally}
+	c := &cluster{t: t, options: o, dir: dir, chance: rand.New(rand.NewPCG(seed, 0)), tally: tally, fetched: map[string][]check.Stored{}}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +85,10 @@ func startCluster(t *testing.T, seed uint64, tally *tally, o options) *cluster {
 	if o.deletable {
 		c.connect(all)
 		c.makeDeletable()
+	}
+	if o.trimmed {
+		c.connect(all)
+		c.followLogs()
 	}
 	for i := range 3 {
 		h := newHost(t, fmt.Sprint("writer", i), 20+i, "back")
@@ -201,6 +209,9 @@ func (c *cluster) furtherFlags(binary string, h *host) (flags []string) {
 		monitors = append(monitors, strings.TrimSuffix(p.ready, "/healthz"))
 	}
 	add("nats-monitor", strings.Join(monitors, ","))
+	if c.options.trimmed {
+		add("history", trimHistory.String())
+	}
 	if c.options.unsynced || c.options.deletable {
 		add("allow-unsafe", "true")
 	}
@@ -362,10 +373,12 @@ const violations = "violations"
 
 func newTally() *tally { return &tally{counts: map[string]int{}} }
 
-func (y *tally) count(what string) {
+func (y *tally) count(what string) { y.add(what, 1) }
+
+func (y *tally) add(what string, n int) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	y.counts[what]++
+	y.counts[what] += n
 }
 
 func (y *tally) recovered(write, read time.Duration) {

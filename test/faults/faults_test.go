@@ -27,14 +27,16 @@ func endureAll(t *testing.T, o options, texts ...string) {
 		}
 		c.endure(scenarios[i].name, scenarios[i].run)
 	}
+	c.countTrims()
 	c.judgeArchive()
 }
 
-// Wherever the leading writer, a reader or a standby is hit, nothing is lost, nothing is there twice, and another goes on.
+// Wherever the leading writer, a reader or a standby is hit, nothing is lost, nothing is there twice, and another goes on. What was
+// trimmed of the log is in the checkpoints from which everybody starts, and what was not is in the log.
 func TestPoints(t *testing.T) {
-	endureAll(t, options{}, "killed at append.before", "killed at append.sent", "killed at append.acked", "killed at answer",
+	endureAll(t, options{trimmed: true}, "killed at append.before", "killed at append.sent", "killed at append.acked", "killed at answer",
 		"stopped at append.sent", "a reader is killed at apply", "a standby is killed at apply", "a reader is killed at checkpoint",
-		"killed at bucket.written", "killed at bucket.verified")
+		"killed at bucket.written", "killed at bucket.verified", "killed at trim.before", "killed at trim.after", "killed at checkpoint.delete")
 }
 
 // A writer that wakes up when another has led for a while does no harm; nor does one that never knew that it led.
@@ -67,13 +69,14 @@ func TestRandom(t *testing.T) {
 	for round := uint64(0); time.Since(began) < *lasts; round++ {
 		ok := t.Run(fmt.Sprint(round), func(t *testing.T) {
 			choice := rand.New(rand.NewPCG(seed, round))
-			c := startCluster(t, seed+round, tally, options{disks: diskSize, archived: true})
+			c := startCluster(t, seed+round, tally, options{disks: diskSize, archived: true, trimmed: round%2 == 0})
 			for range scenariosEach {
 				if time.Since(began) < *lasts {
 					s := scenarios[choice.IntN(len(scenarios))]
 					c.endure(s.name, s.run)
 				}
 			}
+			c.countTrims()
 			c.judgeArchive()
 		})
 		if !ok {

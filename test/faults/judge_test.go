@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/millpondkv/millpond/events"
@@ -23,8 +21,8 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// The promises of how soon a cluster works again after the last fault has healed. A strong read takes a leading writer, and a
-// reader that reads the log anew takes JetStream's leader, so their time begins with those.
+// The promises of how soon a cluster works again after the last fault has healed. A strong read takes a leading writer, so its time
+// begins with the first write.
 const (
 	writesWithin = 15 * time.Second
 	readsWithin  = 5 * time.Second
@@ -58,6 +56,10 @@ func (c *cluster) endure(name string, f func(*cluster)) {
 		c.tally.count("passed over, since nobody keeps checkpoints: " + name)
 		return
 	}
+	if isTrimPoint(name) && !c.options.trimmed {
+		c.tally.count("passed over, since the log is not trimmed: " + name)
+		return
+	}
 	c.resume()
 	c.tally.count("injections: " + name)
 	f(c)
@@ -70,56 +72,27 @@ func (c *cluster) endure(name string, f func(*cluster)) {
 func (c *cluster) prove(name string) {
 	c.t.Helper()
 	healed, at := time.Now(), one(c, c.prover.readers)
-	write := c.try(name, writesWithin, func() time.Time { return healed }, func() error { return c.prover.commit(at, writesWithin, c.prover.count) })
+	write := c.try(name, writesWithin, healed, func() error { return c.prover.commit(at, writesWithin, c.prover.count) })
 	written := time.Now()
-	led, stop := c.watchLeader()
-	defer stop()
 	for _, at := range c.prover.readers {
-		c.try(name, readsWithin, led, func() error { return c.prover.read(at, readsWithin) })
+		c.try(name, readsWithin, written, func() error { return c.prover.read(at, readsWithin) })
 	}
 	read := time.Since(written)
 	c.tally.recovered(write, read)
 	c.t.Logf("%s: writes after %v, reads %v later", name, written.Sub(healed).Round(time.Millisecond), read.Round(time.Millisecond))
 }
 
-// try acts until that succeeds, which must be within the bound from when it begins, or from the later time that since returns.
-func (c *cluster) try(name string, bound time.Duration, since func() time.Time, act func() error) time.Duration {
-	began := time.Now()
-	from := func() time.Time {
-		if later := since(); later.After(began) {
-			return later
-		}
-		return began
-	}
+// try acts until that succeeds, which must be within the bound from then on.
+func (c *cluster) try(name string, bound time.Duration, from time.Time, act func() error) time.Duration {
 	err := act()
-	for ; err != nil && time.Since(from()) < bound; err = act() {
+	for ; err != nil && time.Since(from) < bound; err = act() {
 		<-time.After(20 * time.Millisecond)
 	}
-	if err != nil || time.Since(from()) > bound {
-		c.violate("after %s it took %v: %v", name, time.Since(began), err)
+	took := time.Since(from)
+	if err != nil || took > bound {
+		c.violate("after %s it took %v: %v", name, took, err)
 	}
-	return time.Since(began)
-}
-
-// watchLeader looks, until stop is called, whether JetStream has the leader without which no consumer can be made, and
-// returns since when it does.
-func (c *cluster) watchLeader() (since func() time.Time, stop func()) {
-	var missing atomic.Int64 // when it was last missed
-	js := c.jetStream()
-	watching, cancel := context.WithCancel(c.t.Context())
-	var ended sync.WaitGroup
-	ended.Go(func() {
-		for watching.Err() == nil {
-			ctx, cancel := context.WithTimeout(watching, 500*time.Millisecond)
-			_, err := js.AccountInfo(ctx)
-			cancel()
-			if err != nil {
-				missing.Store(time.Now().UnixNano())
-			}
-			hold(100 * time.Millisecond)
-		}
-	})
-	return func() time.Time { return time.Unix(0, missing.Load()) }, func() { cancel(); ended.Wait() }
+	return took
 }
 
 // judge reports what is wrong with all that was seen so far, and ends the test if anything is. The clients rest meanwhile.
@@ -257,7 +230,7 @@ func (c *cluster) stream(database string) (*jetstream.StreamInfo, error) {
 	return s.Info(ctx)
 }
 
-// fetch reads a database's whole log.
+// fetch returns a database's whole log: what is there now, behind what was there before it was trimmed.
 func (c *cluster) fetch(database string) (log []check.Stored) {
 	c.t.Helper()
 	said := ""
@@ -276,22 +249,41 @@ func (c *cluster) fetch(database string) (log []check.Stored) {
 	return log
 }
 
-func (c *cluster) tryFetch(database string) (list []check.Stored, err error) {
+func (c *cluster) tryFetch(database string) ([]check.Stored, error) {
+	c.fetching.Lock()
+	defer c.fetching.Unlock()
 	ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Second) // a consumer may be given to a server that does not deliver
 	defer cancel()
-	info, err := c.stream(database)
-	if err != nil {
-		return nil, err
-	}
 	log, err := natslog.Open(ctx, c.jetStream(), database)
 	if err != nil {
 		return nil, err
 	}
-	times, err := c.times(ctx, database, info.State)
+	first, last, err := log.Bounds(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("times: %w (%d of %d)", err, len(times), info.State.Msgs)
+		return nil, err
 	}
-	reader, err := log.Read(ctx, 1)
+	had := c.fetched[database]
+	if int(first) > len(had)+1 {
+		return nil, fmt.Errorf("the log begins at %d, and nobody has kept what came after %d", first, len(had))
+	}
+	there, err := c.read(ctx, log, first, last)
+	if err != nil {
+		return nil, err
+	}
+	c.fetched[database] = slices.Concat(had[:first-1], there)
+	return c.fetched[database], c.allowTrim(ctx, log)
+}
+
+// read reads the records of a log from first to last.
+func (c *cluster) read(ctx context.Context, log *natslog.Log, first, last kv.Position) (list []check.Stored, err error) {
+	if last < first {
+		return nil, nil
+	}
+	times, err := c.times(ctx, log.Database(), first, last)
+	if err != nil {
+		return nil, fmt.Errorf("times: %w (%d of %d to %d)", err, len(times), first, last)
+	}
+	reader, err := log.Read(ctx, first)
 	if err != nil {
 		return nil, err
 	}
@@ -301,14 +293,20 @@ func (c *cluster) tryFetch(database string) (list []check.Stored, err error) {
 		if err != nil {
 			return nil, err
 		}
+		if want := first + kv.Position(len(list)); m.Position != want {
+			return nil, fmt.Errorf("got record %v, want %v: perhaps it was trimmed meanwhile", m.Position, want)
+		}
 		list = append(list, check.Stored{Message: m, At: at})
 	}
 	return list, nil
 }
 
-// times returns when each message was stored.
-func (c *cluster) times(ctx context.Context, database string, state jetstream.StreamState) (times []time.Time, err error) {
-	consumer, err := c.jetStream().OrderedConsumer(ctx, "millpond_"+database, jetstream.OrderedConsumerConfig{HeadersOnly: true})
+// times returns when each record from first to last was stored.
+func (c *cluster) times(ctx context.Context, database string, first, last kv.Position) (times []time.Time, err error) {
+	consumer, err := c.jetStream().OrderedConsumer(ctx, "millpond_"+database, jetstream.OrderedConsumerConfig{
+		HeadersOnly: true, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: uint64(first),
+		InactiveThreshold: 10 * time.Second, // it is left behind
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -317,7 +315,7 @@ func (c *cluster) times(ctx context.Context, database string, state jetstream.St
 		return nil, err
 	}
 	defer messages.Stop()
-	for uint64(len(times)) < state.Msgs {
+	for kv.Position(len(times)) <= last-first {
 		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return times, err
@@ -325,6 +323,9 @@ func (c *cluster) times(ctx context.Context, database string, state jetstream.St
 		about, err := m.Metadata()
 		if err != nil {
 			return times, err
+		}
+		if want := uint64(first) + uint64(len(times)); about.Sequence.Stream != want {
+			return times, fmt.Errorf("got record %d, want %d: perhaps it was trimmed meanwhile", about.Sequence.Stream, want)
 		}
 		times = append(times, about.Timestamp)
 	}
@@ -339,8 +340,9 @@ type replica struct {
 	Deleted  int    `json:"num_deleted"`
 }
 
-func (r replica) whole() bool {
-	return r.First == 1 && r.Deleted == 0 && r.Messages == r.Last
+// whole reports whether nothing is missing in a copy of a stream that begins at first.
+func (r replica) whole(first uint64) bool {
+	return r.First == first && r.Deleted == 0 && r.Messages == r.Last+1-r.First
 }
 
 // replicaAt asks one NATS server for its copy.
@@ -383,7 +385,7 @@ func (c *cluster) sameOnEveryServer() {
 			good := err == nil
 			for _, p := range c.nats {
 				r, err := c.replicaAt(p, database)
-				good = good && err == nil && r.whole() && r.Last == info.State.LastSeq
+				good = good && err == nil && r.whole(info.State.FirstSeq) && r.Last == info.State.LastSeq
 			}
 			return good
 		})

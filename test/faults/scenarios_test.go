@@ -56,6 +56,9 @@ func pointScenarios() (list []scenario) {
 			scenario{name: "the leading writer is killed at " + point, run: func(c *cluster) { c.hit(c.leader(), point, "kill") }},
 			scenario{name: "the leading writer is stopped at " + point, run: func(c *cluster) { c.hit(c.leader(), point, "stop") }})
 	}
+	for _, point := range trimPoints {
+		list = append(list, scenario{name: "the leading writer is killed at " + point, run: func(c *cluster) { c.hit(c.leader(), point, "kill") }})
+	}
 	for _, point := range []string{"apply", "checkpoint"} {
 		list = append(list,
 			scenario{name: "a reader is killed at " + point, run: func(c *cluster) { c.hit(one(c, c.readers), point, "kill") }},
@@ -80,7 +83,7 @@ func hold(d time.Duration) { <-time.After(d) }
 func (c *cluster) hit(p *process, point, action string) {
 	c.t.Helper()
 	passing := 1 + c.chance.IntN(20)
-	if point == "checkpoint" || strings.HasPrefix(point, "bucket.") {
+	if point == "checkpoint" || strings.HasPrefix(point, "bucket.") || isTrimPoint(point) {
 		passing = 1
 	}
 	p.arm(fmt.Sprintf("%s:%d=%s", point, passing, action))
@@ -262,7 +265,8 @@ func flip(c *cluster) {
 	}
 	hold(2*time.Second + c.upTo(4*time.Second))
 	r, err := c.replicaAt(p, kvDefault)
-	c.tally.count(fmt.Sprintf("flipped bits after which the server's copy is whole: %v", err == nil && r.whole()))
+	s, failed := c.stream(kvDefault)
+	c.tally.count(fmt.Sprintf("flipped bits after which the server's copy is whole: %v", err == nil && failed == nil && r.whole(s.State.FirstSeq)))
 	p.kill()
 	if err := os.RemoveAll(filepath.Join(c.dir, p.name, "jetstream")); err != nil {
 		c.t.Fatal(err)
