@@ -83,3 +83,19 @@ func TestMendedLogIsServedAgain(t *testing.T) {
 		}
 	}
 }
+
+// That a log was damaged is forgotten when another database has its name, wherever that one's log is.
+func TestDamageOfAnotherDatabase(t *testing.T) {
+	now := &standing{id: "another"}
+	w := &Writers{
+		config: WritersConfig{Logger: slog.New(slog.DiscardHandler)}, known: map[string]*standing{"default": now},
+		broken: map[string]*damage{"default": {id: "one", at: 1000}},
+	}
+	if w.noteMended(); w.broken["default"] != nil {
+		t.Error("the database is taken for damaged")
+	}
+	w.broken["default"] = &damage{id: "another", at: 1000}
+	if w.noteMended(); w.broken["default"] == nil {
+		t.Error("the database is taken for mended")
+	}
+}

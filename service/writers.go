@@ -72,6 +72,7 @@ type Writers struct {
 // damage is what keeps a log from being read on. It is read again now and then: it may be mended elsewhere.
 type damage struct {
 	err   error
+	id    string        // of the database
 	at    kv.Position   // the last record that could be read
 	wait  time.Duration // before it is read again
 	again time.Time     // when it is
@@ -214,6 +215,7 @@ func (w *Writers) end(ctx context.Context, name string, err error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	id := w.known[name].id
 	delete(w.known, name)
 	if !isDamage(err) {
 		if reason := err.Error(); w.said[name] != reason { // it is tried every second
@@ -222,12 +224,12 @@ func (w *Writers) end(ctx context.Context, name string, err error) {
 		}
 		return
 	}
-	d := &damage{err: err, wait: mendFirst}
+	d := &damage{err: err, id: id, wait: mendFirst}
 	var record *events.RecordError
 	if errors.As(err, &record) {
 		d.at = record.Position - 1
 	}
-	if before := w.broken[name]; before != nil && before.at == d.at {
+	if before := w.broken[name]; before != nil && before.id == d.id && before.at == d.at {
 		d.wait = min(2*before.wait, mendMost)
 	} else {
 		w.config.Logger.Error(unreadableLog(err)+"; the database is not led until that is mended", "database", name, "error", err)
@@ -236,12 +238,15 @@ func (w *Writers) end(ctx context.Context, name string, err error) {
 	w.broken[name] = d
 }
 
-// noteMended forgets the damages that logs have been read past.
+// noteMended forgets the damages that logs have been read past, and those of databases whose name another one has now.
 func (w *Writers) noteMended() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for name, d := range w.broken {
-		if s := w.known[name]; s != nil && s.chain().Applied > d.at {
+		s := w.known[name]
+		if s != nil && s.id != "" && d.id != "" && s.id != d.id {
+			delete(w.broken, name)
+		} else if s != nil && s.chain().Applied > d.at {
 			w.config.Logger.Info("the log can be read on; the database is stood by for again", "database", name, "position", s.chain().Applied)
 			delete(w.broken, name)
 		}

@@ -257,6 +257,9 @@ func (k *Keeper) trim(ctx context.Context, at kv.Position) error {
 	fault.Point("trim.before")
 	trimming, cancel := context.WithTimeout(ctx, askBound)
 	defer cancel()
+	if still, _, err := k.free(trimming, to); err != nil || still < to { // reading the checkpoint may have taken long
+		return err
+	}
 	if err := k.c.Log.Trim(trimming, to); err != nil {
 		return err
 	}
