@@ -26,8 +26,8 @@ type Config struct {
 	Logger   *slog.Logger     // nil: nothing is logged
 	Now      func() time.Time // nil: time.Now
 
-	// Quiet is how long after a database was closed another one may have its name; 0: 5 s, which is longer than the lease of leaders
-	// should be: by then none answers strong reads any more from what it has.
+	// Quiet is how long after a database was closed it may have its name again, at least; 0: 5 s. The lease of its last leader is waited
+	// for in any case: by then none answers strong reads any more from what it has.
 	Quiet time.Duration
 
 	// Of a data directory, which has states and messages that the bucket has not:

@@ -115,11 +115,16 @@ func (d *Databases) Undelete(ctx context.Context, name, id, as string) (string, 
 		return "", err
 	}
 	if as == name {
-		if err := pause(ctx, d.Quiet-d.Now().Sub(t.Kept)); err != nil {
+		if err := pause(ctx, d.quiet(t)-d.Now().Sub(t.Kept)); err != nil {
 			return "", err
 		}
 	}
 	return as, d.revive(ctx, t, as)
+}
+
+// quiet is how long after a database was closed nobody answers strong reads any more from what it has.
+func (d *Databases) quiet(t *Deleted) time.Duration {
+	return max(d.Quiet, t.End.Chain().Lease*5/4)
 }
 
 func pause(ctx context.Context, wait time.Duration) error {
