@@ -123,12 +123,15 @@ func (w *Writers) stoodBy(s *standing, log *natslog.Log) {
 
 // dismissed forgets a database that is gone, and reports whether that is why its standby has ended.
 func (w *Writers) dismissed(ctx context.Context, name string, err error) bool {
-	if !errors.Is(context.Cause(ctx), writer.ErrGone) && !errors.Is(err, kv.ErrNoDatabase) {
+	gone := errors.Is(context.Cause(ctx), writer.ErrGone)
+	if !gone && !errors.Is(err, kv.ErrNoDatabase) {
 		return false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.known, name)
-	delete(w.broken, name)
+	if gone {
+		delete(w.broken, name)
+	}
 	return true
 }

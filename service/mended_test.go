@@ -99,3 +99,17 @@ func TestDamageOfAnotherDatabase(t *testing.T) {
 		t.Error("the database is taken for mended")
 	}
 }
+
+// A damaged log that is missing for a moment, as while its servers are filled anew, is not forgotten.
+func TestDamagedLogIsMissing(t *testing.T) {
+	d, now := &damage{}, time.Now()
+	for i, step := range []struct {
+		after  time.Duration
+		listed bool
+		want   bool
+	}{{0, false, false}, {missingMost, false, false}, {missingMost, true, false}, {missingMost + 1, false, false}, {2*missingMost + 2, false, true}} {
+		if got := d.deleted(step.listed, now.Add(step.after)); got != step.want {
+			t.Errorf("step %d: it is taken for deleted: %v", i, got)
+		}
+	}
+}

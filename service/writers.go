@@ -76,6 +76,22 @@ type damage struct {
 	at    kv.Position   // the last record that could be read
 	wait  time.Duration // before it is read again
 	again time.Time     // when it is
+
+	missing time.Time // since when there has been no such log; zero: it is there
+}
+
+// missingMost is how long a damaged log may be missing while its servers are filled anew.
+const missingMost = 10 * time.Second
+
+// deleted reports whether the log has been missing for so long that it was deleted.
+func (d *damage) deleted(listed bool, now time.Time) bool {
+	switch {
+	case listed:
+		d.missing = time.Time{}
+	case d.missing.IsZero():
+		d.missing = now
+	}
+	return !listed && now.Sub(d.missing) > missingMost
 }
 
 // standing is the standby of one database.
@@ -193,7 +209,7 @@ func (w *Writers) list(ctx context.Context) ([]string, error) {
 	defer w.mu.Unlock()
 	w.listed = true
 	maps.DeleteFunc(w.said, func(name, _ string) bool { return !slices.Contains(names, name) }) // it was deleted
-	maps.DeleteFunc(w.broken, func(name string, _ *damage) bool { return !slices.Contains(names, name) })
+	maps.DeleteFunc(w.broken, func(name string, d *damage) bool { return d.deleted(slices.Contains(names, name), time.Now()) })
 	return names, nil
 }
 
