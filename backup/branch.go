@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/millpondkv/millpond/events"
@@ -50,6 +51,9 @@ func Branch(ctx context.Context, source Source, base Base, t Target, name string
 	}
 	if err := r.finish(); err != nil {
 		return nil, err
+	}
+	if t != (Target{}) && r.state.Chain().Applied == 0 {
+		return nil, fmt.Errorf("the database did not exist yet at %s; choose a later moment", t)
 	}
 	return makeFrom(ctx, r.state, last, &logged{source, base.Oldest, last, base.Messages}, t, name, to, now)
 }
