@@ -23,7 +23,7 @@ const restoredEntries = 1_000_000 // of 16-byte keys and 110-byte values
 
 // measureRestore measures what a restore into a cluster takes, and a branch of what was restored.
 func measureRestore(ctx context.Context, out io.Writer, dir string) error {
-	return withCluster(ctx, filepath.Join(dir, "restore"), func(ctx context.Context, c *benchedCluster) error {
+	return withCluster(ctx, dir, func(ctx context.Context, c *benchedCluster) error {
 		archive, binary := filepath.Join(c.dir, "archive"), filepath.Join(c.dir, "millpond")
 		if err := makeArchive(ctx, archive); err != nil {
 			return err
