@@ -35,6 +35,9 @@ func ExampleDB_QueueStats() {
 		log.Fatal(err)
 	}
 	stats, err := db.QueueStats(ctx)
+	for err == nil && stats.Scheduled == 0 { // the queue has it a moment after the commit
+		stats, err = db.QueueStats(ctx)
+	}
 	fmt.Println(stats.Scheduled, stats.Waiting, stats.Dead, err)
 	// Output: 1 0 0 <nil>
 }
@@ -48,6 +51,9 @@ func ExampleDB_PeekQueue() {
 		log.Fatal(err)
 	}
 	messages, err := db.PeekQueue(ctx, kv.MessageScheduled, 10)
+	for err == nil && len(messages) == 0 { // the queue has it a moment after the commit
+		messages, err = db.PeekQueue(ctx, kv.MessageScheduled, 10)
+	}
 	if err != nil {
 		log.Fatal(err)
 	}
