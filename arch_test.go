@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"kv/v8/literal": {"kv", "kv/v8"},
 	"kv/kvtest":     {"kv", "kv/v8"},
 
-	"events":     {"kv", "internal/codec", "internal/fault", "internal/near"},
+	"events":     {"kv", "internal/asking", "internal/codec", "internal/fault", "internal/near"},
 	"projection": {"events", "kv", "internal/syncfile", "internal/fault"},
 	"writer":     {"projection", "events", "kv", "kv/v8", "internal/fault", "internal/trouble"}, // the sequencer decides on its own projection
 
@@ -48,8 +48,9 @@ var arrows = map[string][]string{
 	"client/embedded":   append([]string{"engine", "service", "client", "internal/natsserver"}, servers...),
 	"cmd":               append([]string{"engine", "service", "client/...", "kv/v8/literal", "internal/..."}, servers...),
 
+	"internal/asking":      {},
 	"internal/batch":       {},
-	"internal/checkpoints": {"projection", "events/...", "queue", "kv", "internal/fault"}, // of the states that logs lead to; kept in NATS beside those, with the messages of queues
+	"internal/checkpoints": {"projection", "events/...", "queue", "kv", "internal/asking", "internal/fault"}, // of the states that logs lead to; kept in NATS beside those, with the messages of queues
 	"internal/cli":         {},
 	"internal/codec":       {"kv"},
 	"internal/config":      {},

@@ -14,9 +14,6 @@ import (
 // readAhead bounds the records that are decoded and wait to be applied: 64 of the largest are 58 MB.
 const readAhead = 64
 
-// boundsTimeout is far above what an answer takes: what is asked while there is no leader is never answered.
-const boundsTimeout = 2 * time.Second
-
 // CatchUp applies the log's records from where the projection is through position through, and returns then. It blocks
 // while the log does not have that position, but fails with ErrStalled if nothing comes for long. Any damage or gap ends it
 // with an error of events.
@@ -68,9 +65,7 @@ func (p *Projection) begin(ctx context.Context, log events.Log) error {
 
 // reach goes on from a checkpoint if the log does not reach back to where the projection is, and reports whether that was so.
 func (p *Projection) reach(ctx context.Context, log events.Log) (trimmed bool, err error) {
-	asking, cancel := context.WithTimeout(ctx, boundsTimeout)
-	first, _, err := log.Bounds(asking)
-	cancel()
+	first, _, err := log.Bounds(ctx)
 	if err != nil || first <= p.Applied()+1 {
 		return false, err
 	}

@@ -103,7 +103,7 @@ func (s *Standby) reign(ctx context.Context, from kv.Position, serve func(contex
 	defer context.AfterFunc(ctx, q.Close)()
 	reign, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, func() {
-		if errors.Is(context.Cause(ctx), ErrGone) { // there is no log to resign in
+		if errors.Is(context.Cause(ctx), ErrGone) || !hasBegun(q) { // there is no log to resign in, or nothing to resign from
 			end()
 		}
 	})()
@@ -129,6 +129,15 @@ func (s *Standby) reign(ctx context.Context, from kv.Position, serve func(contex
 	serving.Wait()
 	s.led(q.Writer())
 	return err
+}
+
+func hasBegun(q *Sequencer) bool {
+	select {
+	case <-q.Begun():
+		return true
+	default:
+		return false
+	}
 }
 
 const (

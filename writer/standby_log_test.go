@@ -189,3 +189,28 @@ func TestUnsaidLeaseIsWaitedOut(t *testing.T) {
 		}
 	})
 }
+
+// mute is a log that does not answer: JetStream has no leader.
+type mute struct{ *events.MemoryLog }
+
+func (mute) Bounds(ctx context.Context) (first, last kv.Position, err error) {
+	<-ctx.Done()
+	return 0, 0, ctx.Err()
+}
+
+// A standby that is told to end while it begins its first epoch, with nothing to answer and nothing to resign from, ends at once, though the log
+// does not answer.
+func TestStandbyEndsWhileItBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		letBuntDBEnd(t)
+		c := stand(t, mute{&events.MemoryLog{}}, nil)
+		time.Sleep(10 * time.Second)
+		stopped := make(chan struct{})
+		go func() { c.stop(); close(stopped) }()
+		select {
+		case <-stopped:
+		case <-time.After(time.Second):
+			t.Fatal("it goes on")
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/millpondkv/millpond/internal/asking"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -36,9 +37,11 @@ func Close(ctx context.Context, js jetstream.JetStream, database string) (*Log, 
 		c.Subjects = []string{closedSubject(log.id)}
 		c.Metadata = maps.Clone(c.Metadata)
 		c.Metadata[metadataClosed] = "true"
-		if log.stream, err = js.UpdateStream(ctx, c); err != nil {
+		stream, err := js.UpdateStream(ctx, c)
+		if err != nil {
 			return nil, 0, fmt.Errorf("close the log of %q: %w", database, err)
 		}
+		log.stream = asking.Stream{Stream: stream}
 	}
 	m, err := log.stream.GetLastMsgForSubject(ctx, closedSubject(log.id))
 	if err == nil {

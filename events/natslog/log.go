@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/internal/asking"
 	"github.com/millpondkv/millpond/internal/fault"
 	"github.com/millpondkv/millpond/internal/near"
 	"github.com/millpondkv/millpond/kv"
@@ -21,7 +22,7 @@ type Log struct {
 	database string
 	id       string
 	after    events.Chain
-	stream   jetstream.Stream
+	stream   asking.Stream
 
 	conns  *near.Pool             // of js's connection; nil: see AppendNear
 	leader atomic.Pointer[string] // the server that leads the stream; nil: not known

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/millpondkv/millpond/events"
+	"github.com/millpondkv/millpond/internal/asking"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -143,7 +144,7 @@ func newLog(js jetstream.JetStream, database string, stream jetstream.Stream) (*
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %q: %w", database, err)
 	}
-	return &Log{js: js, database: database, id: about[metadataID], after: after, stream: stream}, nil
+	return &Log{js: js, database: database, id: about[metadataID], after: after, stream: asking.Stream{Stream: stream}}, nil
 }
 
 // List returns the names of all databases that have a log, sorted.

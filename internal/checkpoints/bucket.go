@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/millpondkv/millpond/internal/asking"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -43,12 +44,12 @@ func (c Config) storage() jetstream.StorageType {
 // several goroutines. A checkpoint is named by its position and never changes.
 type Bucket struct {
 	js     jetstream.JetStream
-	stream jetstream.Stream
+	stream asking.Stream
 }
 
 // Open opens the bucket. It fails with ErrNone if it is absent and not to be made.
 func Open(ctx context.Context, js jetstream.JetStream, c Config) (*Bucket, error) {
-	s, err := js.Stream(ctx, stream)
+	s, err := asking.Open(ctx, js, stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		if c.Replicas == 0 {
 			return nil, fmt.Errorf("%w: the bucket %s is not there", ErrNone, bucket)
@@ -61,13 +62,13 @@ func Open(ctx context.Context, js jetstream.JetStream, c Config) (*Bucket, error
 	return &Bucket{js: js, stream: s}, nil
 }
 
-func create(ctx context.Context, js jetstream.JetStream, c Config) (jetstream.Stream, error) {
+func create(ctx context.Context, js jetstream.JetStream, c Config) (s asking.Stream, err error) {
 	config := jetstream.ObjectStoreConfig{Bucket: bucket, Description: "Checkpoints of the Millpond databases", Replicas: c.Replicas, Storage: c.storage()}
-	_, err := js.CreateObjectStore(ctx, config)
+	_, err = js.CreateObjectStore(ctx, config)
 	if err != nil && !errors.Is(err, jetstream.ErrBucketExists) { // somebody else was faster
-		return nil, err
+		return s, err
 	}
-	return js.Stream(ctx, stream)
+	return asking.Open(ctx, js, stream)
 }
 
 // Delete deletes a checkpoint, if it is there. Nobody finds it any more, even if only a part was deleted.

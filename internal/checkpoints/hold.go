@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millpondkv/millpond/internal/asking"
 	"github.com/millpondkv/millpond/kv"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -32,7 +33,7 @@ type Hold struct {
 // Holds are those of all databases of a NATS system. Their methods may be called from several goroutines.
 type Holds struct {
 	kv     jetstream.KeyValue
-	stream jetstream.Stream
+	stream asking.Stream
 }
 
 // OpenHolds opens the holds, and makes their bucket first if it is absent and c says how; otherwise it fails with ErrNone then.
@@ -50,7 +51,7 @@ func OpenHolds(ctx context.Context, js jetstream.JetStream, c Config) (*Holds, e
 	if err != nil {
 		return nil, fmt.Errorf("open the bucket of holds: %w", err)
 	}
-	s, err := js.Stream(ctx, holdsStream)
+	s, err := asking.Open(ctx, js, holdsStream)
 	if err != nil {
 		return nil, fmt.Errorf("open the bucket of holds: %w", err)
 	}

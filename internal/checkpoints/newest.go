@@ -14,18 +14,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// bucketTimeout is far above what an answer takes. What is asked while JetStream has no leader is never answered, so whoever waited
-// for as long as he may would outlast the election.
-const bucketTimeout = 2 * time.Second
-
 // Of returns o with the checkpoints of a database in the bucket, which need not be there yet, as those that the projection can go
 // on from.
 func Of(js jetstream.JetStream, databaseID string, o projection.Options, logger *slog.Logger) projection.Options {
 	plain := o
 	o.Checkpoint = func(ctx context.Context, least kv.Position) (*projection.Projection, error) {
-		opening, cancel := context.WithTimeout(ctx, bucketTimeout)
-		b, err := Open(opening, js, Config{})
-		cancel()
+		b, err := Open(ctx, js, Config{})
 		if err != nil {
 			return nil, err
 		}
