@@ -12,8 +12,8 @@ import (
 // Timeout is far above what an answer takes.
 const Timeout = 2 * time.Second
 
-// Stream is a stream of which nothing is asked for longer than Timeout, however long ctx lasts: the error is then
-// context.DeadlineExceeded, and whoever still has time asks again.
+// Stream is a stream whose methods below wait no longer than Timeout, however long ctx lasts: the error is then
+// context.DeadlineExceeded, and whoever still has time asks again. Its other methods, as Purge, wait as long as ctx says.
 type Stream struct{ jetstream.Stream }
 
 // Info implements jetstream.Stream.

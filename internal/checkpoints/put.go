@@ -79,7 +79,9 @@ func (b *Bucket) publish(ctx context.Context, o *jetstream.ObjectInfo) error {
 		return err
 	}
 	first := jetstream.WithExpectLastSequencePerSubject(0)
-	_, err = b.js.Publish(ctx, metaSubject+encode(o.Name), data, first, jetstream.WithRetryAttempts(0))
+	waiting, cancel := context.WithTimeout(ctx, ackWait) // the ack may be lost with the server that leads the bucket
+	defer cancel()
+	_, err = b.js.Publish(waiting, metaSubject+encode(o.Name), data, first, jetstream.WithRetryAttempts(0))
 	var refused *jetstream.APIError
 	if errors.As(err, &refused) && (refused.ErrorCode == wrongLastSequence || refused.ErrorCode == wrongLastSequenceConstant) {
 		there, err := b.object(ctx, o.Name)
